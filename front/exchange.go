@@ -1,0 +1,162 @@
+// Package front is the HTTP side: a chain of http.Handler stages from a
+// listener's connection to the handler of the route that a request takes.
+//
+// References of the form RFC 9110 §x are to the HTTP documents; "contract 4"
+// is the table of answers that clients and scripts rely on.
+package front
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// A Worker is the process that answered a request.
+type Worker struct {
+	PID  int    // 0: none took the request, or it is not ours to know
+	Name string // as the supervisor calls it, "blog/3"
+}
+
+// An Exchange is the record of one request on its way through the stages.
+// Each stage fills in what it decides; access logs the whole at the end. It
+// belongs to the request's goroutine: a goroutine that the handler starts
+// must hand its findings back before ServeHTTP returns.
+type Exchange struct {
+	// Set by the access stage.
+	ID       string // request id: sortable, or a trusted proxy's X-Request-Id
+	Start    time.Time
+	Listener Listener
+
+	// Set by the strict and proxies stages.
+	Path         string         // decoded and normalised: no dot segments, no "//", no control bytes
+	EncodedSlash bool           // the path had %2F or %5C, which Path shows decoded; never a file's path
+	RequestURI   string         // origin-form, otherwise as it was sent (an absolute-form loses its authority)
+	Host         string         // validated host[:port] that the client asked for, may be ""
+	Client       netip.AddrPort // the client's address, invalid if unknown (a unix peer); port 0 if a proxy did not say it
+	Scheme       string         // "http" or "https", as the client sees it
+
+	// Set by the route stage.
+	Route    *Route    // nil: none taken
+	Settings *Settings // effective: server, then app, then route; never nil
+
+	// Set by the route's handler.
+	App        string
+	Worker     Worker
+	Queue      time.Duration // waiting for a free worker
+	WorkerTime time.Duration // from the worker's getting the request to its end
+	Attempts   int           // workers tried
+	Resource   *Resource     // the script found by the PHP stage
+
+	// Set by Fail, or by a handler that knows more. Detail is the operator's
+	// reason: it is logged, and shown to the client only in development.
+	Cause  Cause
+	Detail string
+
+	// Counted by the response writer and the body reader.
+	Status   int   // 0: no head was sent
+	BytesIn  int64 // of the request's body
+	BytesOut int64 // of the response's body
+
+	routePath string // Path with an encoded slash kept encoded
+}
+
+// ExchangeOf returns the record of r, or of the request whose context r has.
+// Outside of the chain it returns a new record that nobody logs, so that a
+// stage can be used and tested alone.
+func ExchangeOf(r *http.Request) *Exchange {
+	if x, ok := r.Context().Value(exchangeKey{}).(*Exchange); ok {
+		return x
+	}
+	return &Exchange{Start: time.Now(), Settings: &defaultSettings, Path: r.URL.Path,
+		routePath: r.URL.Path, RequestURI: r.RequestURI, Host: r.Host, Scheme: "http"}
+}
+
+// HeadSent says whether the response's head is on its way, after which the
+// answer can only be completed or broken.
+func (x *Exchange) HeadSent() bool { return x.Status != 0 }
+
+// Duration is the time since the request's head was read.
+func (x *Exchange) Duration() time.Duration { return time.Since(x.Start) }
+
+type exchangeKey struct{}
+
+// A flight is all that the chain keeps of one request, in one allocation: the
+// record, the context that finds it, and the response writer that counts.
+type flight struct {
+	context.Context
+	Exchange
+	writer writer
+}
+
+// newFlight starts a record; the caller serves f.request(r) with &f.writer.
+func newFlight(w http.ResponseWriter, r *http.Request, settings *Settings) *flight {
+	f := &flight{Context: r.Context()}
+	f.Start = time.Now()
+	f.Settings = settings
+	f.writer = writer{w: w, x: &f.Exchange}
+	return f
+}
+
+func (f *flight) Value(key any) any {
+	if _, ok := key.(exchangeKey); ok {
+		return &f.Exchange
+	}
+	return f.Context.Value(key)
+}
+
+// writer records what is answered. Flushing, deadlines and full duplex reach
+// the server's own writer through Unwrap, by http.ResponseController.
+type writer struct {
+	w http.ResponseWriter
+	x *Exchange
+	// beforeWrite, if set, is called before each write to the client: the
+	// limits stage renews the send deadline there.
+	beforeWrite func()
+}
+
+func (w *writer) Header() http.Header         { return w.w.Header() }
+func (w *writer) Unwrap() http.ResponseWriter { return w.w }
+
+// WriteHeader records the final status; interim answers (RFC 9110 §15.2)
+// pass. 101 is no interim answer: the connection would leave HTTP.
+func (w *writer) WriteHeader(status int) {
+	if w.x.Status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		w.x.Status = status
+	}
+	w.renew()
+	w.w.WriteHeader(status)
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if w.x.Status == 0 {
+		w.x.Status = http.StatusOK
+	}
+	w.renew()
+	n, err := w.w.Write(p)
+	w.x.BytesOut += int64(n)
+	return n, err
+}
+
+// FlushError sends what is buffered, the head first if it is not out yet.
+func (w *writer) FlushError() error {
+	if w.x.Status == 0 {
+		w.x.Status = http.StatusOK
+	}
+	w.renew()
+	return http.NewResponseController(w.w).Flush()
+}
+
+// Flush implements http.Flusher for handlers that do not ask for an error.
+func (w *writer) Flush() {
+	if err := w.FlushError(); err != nil && !errors.Is(err, http.ErrNotSupported) && w.x.Detail == "" {
+		w.x.Detail = "flush: " + err.Error()
+	}
+}
+
+func (w *writer) renew() {
+	if w.beforeWrite != nil {
+		w.beforeWrite()
+	}
+}
