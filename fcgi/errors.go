@@ -39,3 +39,21 @@ var ErrParamTooLarge = errors.New("fcgi: name-value pair larger than one record 
 // ErrAborted is what the reader of an aborted request gets: the web server
 // sent FCGI_ABORT_REQUEST (§5.4) or its connection went away.
 var ErrAborted = errors.New("fcgi: request aborted by the web server")
+
+// ErrTimeout means that the application sent nothing for the time allowed.
+var ErrTimeout = errors.New("fcgi: application sent nothing in the time allowed")
+
+// A BodyError is a request body that could not be read from the client to its
+// end. The application was told with FCGI_ABORT_REQUEST, never with an end of
+// FCGI_STDIN.
+type BodyError struct{ Err error }
+
+func (e *BodyError) Error() string { return "fcgi: read request body: " + e.Err.Error() }
+func (e *BodyError) Unwrap() error { return e.Err }
+
+// A DialError is an application that could not be reached: nothing of the
+// request was sent.
+type DialError struct{ Err error }
+
+func (e *DialError) Error() string { return "fcgi: connect to application: " + e.Err.Error() }
+func (e *DialError) Unwrap() error { return e.Err }

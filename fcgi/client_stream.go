@@ -1,0 +1,320 @@
+package fcgi
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+)
+
+// blockWindow is how much of an answer is held for a consumer on a connection
+// without flow control before the read loop waits and the socket fills.
+const blockWindow = 64 << 10
+
+// stdinPiece is how much of a request body moves at once.
+const stdinPiece = 32 << 10
+
+// A stream is one request on a connection, from the web server's side.
+type stream struct {
+	// Set by begin.
+	c  *clientConn
+	id uint16
+
+	stderr func([]byte)
+
+	// Owned by the read loop.
+	dirty       bool
+	stderrTaken int64
+
+	over bool // guarded by c.out.mu: END_REQUEST was read
+
+	news chan struct{} // capacity 1: something below changed, for the consumer
+
+	mu          sync.Mutex // guards the fields below
+	room        sync.Cond  // the read loop may deliver again
+	more        sync.Cond  // the pump may send again
+	buf         []byte     // came and not taken
+	spare       []byte
+	stdoutEnded bool
+	ended       bool // END_REQUEST was read
+	appStatus   uint32
+	status      ProtocolStatus
+	err         error // the connection's end, or the abort
+	began       bool  // a byte of the answer was seen
+	stdinDone   bool  // the whole of STDIN is on its way
+	inRead      bool  // the pump waits in req.Stdin.Read
+	pumpErr     error // why the body could not be had from the client
+	sendWindow  int64 // bytes of STDIN that may be sent, with flow control
+	held        int64 // bytes of the piece that the consumer was given last
+	granted     int64 // bytes it has used up, whose window was not given back yet
+
+	// Owned by the consumer.
+	pumpDone chan struct{} // closed by the pump's end; nil: no body
+}
+
+func newStream(req *Request) *stream {
+	s := &stream{stderr: req.Stderr, news: make(chan struct{}, 1)}
+	s.room.L, s.more.L = &s.mu, &s.mu
+	s.stdinDone = req.Stdin == nil
+	return s
+}
+
+func (s *stream) signal() {
+	select {
+	case s.news <- struct{}{}:
+	default: // told already and not yet come
+	}
+}
+
+// deliver takes a piece of STDOUT from the read loop. With flow control the
+// room is there, or the peer broke the protocol; without, it waits for room.
+func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stdoutEnded {
+		return protocolErrorf("STDOUT after its end (§3.3)")
+	}
+	if s.err != nil {
+		return nil // aborted: nobody wants it
+	}
+	if flow && int64(len(s.buf)+len(b))+s.held+s.granted > DefaultWindow {
+		return protocolErrorf("STDOUT of %d bytes beyond its window", len(s.buf)+len(b))
+	}
+	for !flow && len(s.buf) >= blockWindow && s.err == nil {
+		beforeWait()
+		s.room.Wait()
+	}
+	s.began = true
+	s.buf = append(s.buf, b...)
+	return nil
+}
+
+// openWindow lets n more bytes of STDIN go.
+func (s *stream) openWindow(n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sendWindow += n
+	if s.sendWindow > MaxWindow {
+		return protocolErrorf("a window of %d bytes, at most %d allowed", s.sendWindow, MaxWindow)
+	}
+	s.more.Signal()
+	return nil
+}
+
+// finish takes END_REQUEST. It reports whether everything about the request
+// is done, so that a connection without flow control may serve another.
+func (s *stream) finish(appStatus uint32, status ProtocolStatus) (clean bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended, s.appStatus, s.status = true, appStatus, status
+	s.more.Signal()
+	return s.stdinDone && s.err == nil
+}
+
+// fail ends the request with the connection's error.
+func (s *stream) fail(err error) {
+	s.mu.Lock()
+	if s.err == nil && !s.ended {
+		s.err = err
+	}
+	s.room.Signal()
+	s.more.Signal()
+	s.mu.Unlock()
+	s.signal()
+}
+
+// next returns the next piece of STDOUT, valid until the following call.
+// io.EOF comes only after the application ended the request. wait bounds the
+// time without news; 0 means no bound, and errWait is its end.
+func (s *stream) next(ctx context.Context, wait time.Duration) ([]byte, error) {
+	s.grant()
+	var timer *time.Timer
+	var expired <-chan time.Time
+	for {
+		s.mu.Lock()
+		if len(s.buf) > 0 {
+			b := s.buf
+			s.buf, s.spare = s.spare[:0], b
+			s.held = int64(len(b))
+			s.room.Signal()
+			s.mu.Unlock()
+			stopTimer(timer)
+			return b, nil
+		}
+		err := s.endLocked()
+		s.mu.Unlock()
+		if err != nil {
+			stopTimer(timer)
+			return nil, err
+		}
+		if wait > 0 && timer == nil {
+			timer = time.NewTimer(wait)
+			expired = timer.C
+		}
+		select {
+		case <-s.news:
+		case <-ctx.Done():
+			stopTimer(timer)
+			return nil, context.Cause(ctx)
+		case <-expired:
+			return nil, ErrTimeout
+		}
+	}
+}
+
+func stopTimer(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+	}
+}
+
+// endLocked says how the stream ended, or nil if it has not.
+func (s *stream) endLocked() error {
+	switch {
+	case s.pumpErr != nil:
+		return &BodyError{Err: s.pumpErr}
+	case s.ended && s.status != StatusRequestComplete:
+		return &StatusError{Status: s.status}
+	case s.ended:
+		return io.EOF
+	case s.err != nil && s.stdoutEnded && s.err == ErrTruncated:
+		return io.EOF // §3.3: the stream's own end was there; only the connection is lost
+	case s.err != nil:
+		return s.err
+	}
+	return nil
+}
+
+// grant gives back the window of what the consumer has used up.
+func (s *stream) grant() {
+	if s.c.window == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.granted += s.held
+	s.held = 0
+	n := s.granted
+	if n < DefaultWindow/2 || s.ended || s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.granted = 0
+	s.mu.Unlock()
+	w := &s.c.out
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !s.over && w.err == nil {
+		w.pending = AppendWindow(w.pending, s.id, TypeStdout, uint32(n))
+		w.flushLocked()
+	}
+}
+
+// idle reports whether the consumer has all that came: time to flush.
+func (s *stream) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.buf) == 0 && !s.ended
+}
+
+// pump moves the body to the application: no more of it is read from the
+// client than the application has asked for, or the socket takes.
+func (s *stream) pump(body io.Reader) {
+	defer close(s.pumpDone)
+	buf := pieces.Get().(*[stdinPiece]byte)
+	defer pieces.Put(buf)
+	for {
+		room, ok := s.waitWindow()
+		if !ok {
+			return
+		}
+		n, err := body.Read(buf[:min(room, stdinPiece)])
+		if !s.readDone(n, err) {
+			return
+		}
+		if !s.sendStdin(buf[:n], err == io.EOF) || err != nil {
+			return
+		}
+	}
+}
+
+var pieces = sync.Pool{New: func() any { return new([stdinPiece]byte) }}
+
+// waitWindow returns how much of the body may be sent, or false at the end of
+// the request.
+func (s *stream) waitWindow() (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.c.window > 0 && s.sendWindow == 0 && !s.ended && s.err == nil {
+		s.more.Wait()
+	}
+	if s.ended || s.err != nil {
+		return 0, false
+	}
+	s.inRead = true
+	if s.c.window == 0 {
+		return stdinPiece, true
+	}
+	return int(min(s.sendWindow, stdinPiece)), true
+}
+
+// readDone takes what a Read of the body gave. A client that broke off is
+// never an end of STDIN: it ends the request.
+func (s *stream) readDone(n int, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inRead = false
+	if s.ended || s.err != nil {
+		return false
+	}
+	s.sendWindow -= int64(n)
+	if err != nil && err != io.EOF {
+		s.pumpErr = err
+		s.signal()
+		return false
+	}
+	return true
+}
+
+func (s *stream) sendStdin(b []byte, last bool) bool {
+	w := &s.c.out
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waitRoomLocked() != nil || s.over {
+		return false
+	}
+	w.pending = AppendStream(w.pending, TypeStdin, s.id, b)
+	if last {
+		w.pending = AppendRecord(w.pending, TypeStdin, s.id, nil)
+		s.mu.Lock()
+		s.stdinDone = true
+		s.mu.Unlock()
+	}
+	// The read loop learns of a lost connection, and tells the consumer: what
+	// the application answered before it left is still to be read.
+	return w.flushLocked() == nil
+}
+
+// stopPump ends the sending of the body. It reports false where the pump
+// waits for the client in a Read that only the owner of the body can end.
+func (s *stream) stopPump() bool {
+	if s.pumpDone == nil {
+		return true
+	}
+	s.mu.Lock()
+	if s.err == nil && !s.ended {
+		s.err = ErrAborted
+	}
+	s.more.Signal()
+	inRead := s.inRead
+	s.mu.Unlock()
+	if inRead {
+		select {
+		case <-s.pumpDone:
+			return true
+		default:
+			return false
+		}
+	}
+	<-s.pumpDone
+	return true
+}

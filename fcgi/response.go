@@ -1,0 +1,203 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// A Response is the answer of an application: a CGI response (RFC 3875 §6)
+// with its head parsed and checked, and a body that arrives as the application
+// sends it.
+type Response struct {
+	Status int
+	Header http.Header
+	// ContentLength is what the application declared, or -1. The body is
+	// never longer: what is over is dropped (see Excess), and a body that
+	// ends short of it is ErrShortBody.
+	ContentLength int64
+	// LocalRedirect is the path and query of a local redirect (RFC 3875
+	// §6.2.2): the server answers as if they had been requested. Else "".
+	LocalRedirect string
+
+	s      *stream
+	ctx    context.Context
+	wait   time.Duration
+	rest   []byte // of the body, behind the head
+	left   int64  // bytes that may still come; -1: no bound
+	noBody bool
+	excess int64
+	err    error // the end; io.EOF after END_REQUEST
+	closed bool
+}
+
+// ErrShortBody is a body that ended before its declared Content-Length.
+var ErrShortBody = errors.New("fcgi: application sent less than its Content-Length")
+
+// Next returns the next piece of the body, valid until the next call. At the
+// end of a whole answer it is io.EOF, and never otherwise.
+func (r *Response) Next() ([]byte, error) {
+	for r.err == nil {
+		b := r.rest
+		r.rest = nil
+		if len(b) == 0 {
+			b, r.err = r.s.next(r.ctx, r.wait)
+		}
+		if r.err == io.EOF && r.left > 0 {
+			r.err = ErrShortBody
+		}
+		if b = r.clip(b); len(b) > 0 {
+			return b, nil
+		}
+	}
+	return nil, r.err
+}
+
+// clip cuts what goes beyond the declared length, or a body that there is not
+// to be. The rest is still read: the connection serves another request.
+func (r *Response) clip(b []byte) []byte {
+	keep := len(b)
+	switch {
+	case r.noBody:
+		keep = 0
+	case r.left >= 0:
+		keep = int(min(r.left, int64(len(b))))
+		r.left -= int64(keep)
+	}
+	r.excess += int64(len(b) - keep)
+	return b[:keep]
+}
+
+// Excess returns how many bytes of body were dropped: those over the declared
+// Content-Length, or any for HEAD, 204 and 304.
+func (r *Response) Excess() int64 { return r.excess }
+
+// Idle reports whether all that has come was returned by Next and the answer
+// goes on: the moment to flush.
+func (r *Response) Idle() bool { return len(r.rest) == 0 && r.err == nil && r.s.idle() }
+
+// AppStatus returns the application's exit status (§5.5), once Next has
+// returned io.EOF.
+func (r *Response) AppStatus() uint32 {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.s.appStatus
+}
+
+// Close ends the request. If it was not at its end the application is told,
+// and nothing of it can reach another request. It is safe to call twice.
+func (r *Response) Close() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	s := r.s
+	s.mu.Lock()
+	unfinished := !s.ended && s.err == nil
+	if unfinished {
+		s.err = ErrAborted
+	}
+	s.buf = nil
+	s.room.Signal()
+	s.more.Signal()
+	s.mu.Unlock()
+	if unfinished {
+		s.c.abort(s)
+	} else {
+		s.endStdin()
+	}
+	s.stopPump()
+}
+
+// endStdin closes a connection without flow control on which the answer came
+// before the body was sent: what is left of the body would be the next
+// request's beginning.
+func (s *stream) endStdin() {
+	s.mu.Lock()
+	open := !s.stdinDone && s.c.window == 0
+	s.mu.Unlock()
+	if open {
+		s.c.retire()
+	}
+}
+
+// BodyBusy reports whether Request.Stdin is still being read although the
+// answer is over: the client is still sending. Whoever owns the body ends its
+// Read, and must not use it before Wait has returned.
+func (r *Response) BodyBusy() bool { return !r.s.stopPump() }
+
+// Wait returns when Request.Stdin is used no more.
+func (r *Response) Wait() {
+	if r.s.pumpDone != nil {
+		<-r.s.pumpDone
+	}
+}
+
+// readHead reads and checks the head, and interim ones before it.
+func (r *Response) readHead(ctx context.Context, req *Request) error {
+	r.ctx = ctx
+	deadline := time.Now().Add(req.HeadTimeout)
+	var gathered []byte
+	for {
+		var wait time.Duration
+		if req.HeadTimeout > 0 {
+			wait = max(time.Until(deadline), 1)
+		}
+		b, err := r.s.next(ctx, wait)
+		if err == io.EOF {
+			return &ResponseError{Reason: headEnd(len(gathered))}
+		}
+		if err != nil {
+			return err
+		}
+		if len(gathered) > 0 {
+			gathered = append(gathered, b...)
+			b = gathered
+		}
+		for {
+			n, err := headLen(b)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				// The piece is the stream's only until the next call.
+				gathered = append(gathered[:0:cap(gathered)], b...)
+				break
+			}
+			head, err := parseHead(b[:n])
+			if err != nil {
+				return err
+			}
+			b = b[n:]
+			if !head.interim() {
+				r.take(head, req)
+				r.rest = b
+				return nil
+			}
+			if req.Interim != nil {
+				req.Interim(head.status, head.header)
+			}
+			gathered = gathered[:0]
+		}
+	}
+}
+
+func headEnd(n int) string {
+	if n == 0 {
+		return "nothing: the application ended the request without a header (RFC 3875 §6.2)"
+	}
+	return "the application ended the request within its header (RFC 3875 §6.2)"
+}
+
+// take makes the head the response's.
+func (r *Response) take(h head, req *Request) {
+	r.Status, r.Header, r.ContentLength, r.LocalRedirect = h.status, h.header, h.length, h.local
+	// RFC 9110 §6.4.1: no content in these, whatever the application thinks.
+	r.noBody = req.NoBody || h.status == http.StatusNoContent || h.status == http.StatusNotModified
+	r.left = h.length
+	if r.noBody {
+		r.left = -1
+	}
+}

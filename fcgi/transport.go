@@ -1,0 +1,277 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Request is what a web server asks of an application.
+type Request struct {
+	Role   Role
+	Params *Params
+	// Stdin is the body; nil for none. It is read by one goroutine, and only
+	// as far as the application takes it. An error other than io.EOF aborts
+	// the request.
+	Stdin io.Reader
+	// Stderr, if not nil, gets what the application writes to FCGI_STDERR,
+	// in pieces, on the connection's read loop: it must not block, and the
+	// bytes are its only during the call.
+	Stderr func([]byte)
+	// NoBody says that the answer has no body whatever its header says: HEAD.
+	NoBody bool
+	// HeadTimeout bounds the wait for the head of the answer, PieceTimeout
+	// the wait for each next piece of its body. 0: no bound. ErrTimeout.
+	HeadTimeout, PieceTimeout time.Duration
+	// Interim, if not nil, gets each 1xx answer before the final one.
+	Interim func(status int, header http.Header)
+}
+
+// A Transport sends requests to one application at one address. Where the
+// application offers flow control (FRONTD_FLOW) many requests share a
+// connection, otherwise each has one of its own while it lasts.
+// It is safe for concurrent use. Fields are set before the first request.
+type Transport struct {
+	// Dial connects to the application.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Flow says that the application answered a Probe with flow control, so
+	// each new connection negotiates it.
+	Flow bool
+	// Keep says that connections without flow control are kept for the next
+	// request. Set it only where an idle connection starves nobody: a worker
+	// that serves one connection at a time and has other clients would.
+	Keep bool
+	// MaxIdle bounds the connections kept idle; 0 means 1.
+	MaxIdle int
+
+	mu     sync.Mutex // guards the fields below
+	conns  map[*clientConn]struct{}
+	idle   []*clientConn // no flow control: fit for one request, last used last
+	shared *clientConn   // flow control: the one that takes requests
+	dialed chan struct{} // not nil: somebody connects for shared; closed at its end
+	closed bool
+
+	loops sync.WaitGroup // the read loops of its connections
+}
+
+// errClosed is what a closed Transport answers.
+var errClosed = errors.New("fcgi: transport is closed")
+
+// RoundTrip sends req and returns the head of the answer. The caller reads
+// the body and closes the response. An error of type *DialError means that
+// nothing was sent. When ctx ends the request is aborted.
+func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, error) {
+	if err := req.Params.Err(); err != nil {
+		return nil, err
+	}
+	s, err := t.begin(ctx, req)
+	if err != nil {
+		return nil, &DialError{Err: err}
+	}
+	if err := s.c.send(s, req); isTimeout(err) {
+		s.c.fail(err) // flow control is on: a peer that does not read is stopped
+	}
+	if req.Stdin != nil {
+		s.pumpDone = make(chan struct{})
+		go s.pump(req.Stdin)
+		// Response.Close receives the end of s.pumpDone.
+	}
+	r := &Response{s: s, wait: req.PieceTimeout}
+	if err := r.readHead(ctx, req); err != nil {
+		r.err = err
+		r.Close()
+		return nil, &RequestError{Err: err, Began: s.hasBegun(), BodyBusy: r.BodyBusy()}
+	}
+	return r, nil
+}
+
+// A RequestError is a request that reached an application, or may have, and
+// was not answered with a CGI response.
+type RequestError struct {
+	Err      error
+	Began    bool // some byte of an answer had come
+	BodyBusy bool // Request.Stdin is still being read: see Response.BodyBusy
+}
+
+func (e *RequestError) Error() string { return e.Err.Error() }
+func (e *RequestError) Unwrap() error { return e.Err }
+
+func (s *stream) hasBegun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.began
+}
+
+// begin finds a connection and takes an id on it.
+func (t *Transport) begin(ctx context.Context, req *Request) (*stream, error) {
+	s := newStream(req)
+	for {
+		c, err := t.conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.begin(s); err == nil {
+			return s, nil
+		}
+		// It was lost or filled between the two: go for the next.
+	}
+}
+
+// conn returns a connection that probably takes a request.
+func (t *Transport) conn(ctx context.Context) (*clientConn, error) {
+	if t.Flow {
+		return t.sharedConn(ctx)
+	}
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil, errClosed
+	}
+	if n := len(t.idle); n > 0 {
+		c := t.idle[n-1]
+		t.idle[n-1] = nil
+		t.idle = t.idle[:n-1]
+		t.mu.Unlock()
+		return c, nil
+	}
+	t.mu.Unlock()
+	return t.dial(ctx)
+}
+
+// sharedConn returns the connection that takes requests, or makes it; one
+// caller connects, the others wait for it.
+func (t *Transport) sharedConn(ctx context.Context) (*clientConn, error) {
+	for {
+		t.mu.Lock()
+		switch {
+		case t.closed:
+			t.mu.Unlock()
+			return nil, errClosed
+		case t.shared != nil && t.shared.hasRoom():
+			c := t.shared
+			t.mu.Unlock()
+			return c, nil
+		case t.dialed != nil:
+			wait := t.dialed
+			t.mu.Unlock()
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+			continue
+		}
+		done := make(chan struct{})
+		t.dialed = done
+		t.mu.Unlock()
+		c, err := t.dial(ctx)
+		t.mu.Lock()
+		if err == nil {
+			t.shared = c
+		}
+		t.dialed = nil
+		close(done)
+		t.mu.Unlock()
+		return c, err
+	}
+}
+
+func (c *clientConn) hasRoom() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.retired && c.active < c.limit
+}
+
+func (t *Transport) dial(ctx context.Context) (*clientConn, error) {
+	nc, err := t.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := newClientConn(nc)
+	c.keep = t.Keep || t.Flow
+	c.gone, c.idle = t.connGone, t.connIdle
+	if t.Flow {
+		if err := c.negotiate(ctx); err != nil {
+			nc.Close()
+			return nil, err
+		}
+	}
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		nc.Close()
+		return nil, errClosed
+	}
+	if t.conns == nil {
+		t.conns = make(map[*clientConn]struct{})
+	}
+	t.conns[c] = struct{}{}
+	t.loops.Add(1)
+	t.mu.Unlock()
+	go c.readLoop(&t.loops)
+	// Its end is received by t.Wait.
+	return c, nil
+}
+
+// connGone forgets a connection that takes no further request.
+func (t *Transport) connGone(c *clientConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+	if t.shared == c {
+		t.shared = nil
+	}
+	for i, o := range t.idle {
+		if o == c {
+			t.idle = append(t.idle[:i], t.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// connIdle takes back a connection whose request has left nothing behind.
+func (t *Transport) connIdle(c *clientConn) {
+	if c.window > 0 {
+		return
+	}
+	t.mu.Lock()
+	full := t.closed || len(t.idle) >= max(t.MaxIdle, 1)
+	if !full {
+		t.idle = append(t.idle, c)
+	}
+	t.mu.Unlock()
+	if full {
+		c.retire()
+	}
+}
+
+// Wait returns when the last connection of a closed Transport is gone.
+func (t *Transport) Wait() { t.loops.Wait() }
+
+// Close lets the requests under way end and closes every other connection.
+func (t *Transport) Close() {
+	t.mu.Lock()
+	t.closed = true
+	conns := slices.Collect(maps.Keys(t.conns))
+	t.mu.Unlock()
+	for _, c := range conns {
+		c.retire()
+	}
+}
+
+// Abort closes every connection at once: the application is gone.
+func (t *Transport) Abort(err error) {
+	t.mu.Lock()
+	t.closed = true
+	conns := slices.Collect(maps.Keys(t.conns))
+	t.mu.Unlock()
+	for _, c := range conns {
+		c.fail(err)
+	}
+}
