@@ -1,0 +1,4 @@
+package supervisor
+
+// GuardMain is the whole body of the guard process.
+func GuardMain() {}
