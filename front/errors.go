@@ -148,7 +148,7 @@ func CauseOf(err error) Cause {
 	case errors.As(err, &tooBig):
 		return BodyTooLarge
 	case errors.Is(err, context.DeadlineExceeded):
-		return RequestTimeout // before the next: it is an os.ErrDeadlineExceeded's Timeout too
+		return RequestTimeout // the request's own clock; the next is the connection's
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TooSlow
 	case errors.Is(err, context.Canceled), errors.Is(err, io.ErrUnexpectedEOF), isConnError(err):

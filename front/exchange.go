@@ -7,7 +7,6 @@ package front
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"time"
@@ -60,6 +59,7 @@ type Exchange struct {
 	BytesOut int64 // of the response's body
 
 	routePath string // Path with an encoded slash kept encoded
+	hostName  string // Host's name in lower case, without port
 }
 
 // ExchangeOf returns the record of r, or of the request whose context r has.
@@ -80,7 +80,10 @@ func (x *Exchange) HeadSent() bool { return x.Status != 0 }
 // Duration is the time since the request's head was read.
 func (x *Exchange) Duration() time.Duration { return time.Since(x.Start) }
 
-type exchangeKey struct{}
+type (
+	exchangeKey struct{}
+	flightKey   struct{}
+)
 
 // A flight is all that the chain keeps of one request, in one allocation: the
 // record, the context that finds it, and the response writer that counts.
@@ -100,63 +103,11 @@ func newFlight(w http.ResponseWriter, r *http.Request, settings *Settings) *flig
 }
 
 func (f *flight) Value(key any) any {
-	if _, ok := key.(exchangeKey); ok {
+	switch key.(type) {
+	case exchangeKey:
 		return &f.Exchange
+	case flightKey:
+		return f
 	}
 	return f.Context.Value(key)
-}
-
-// writer records what is answered. Flushing, deadlines and full duplex reach
-// the server's own writer through Unwrap, by http.ResponseController.
-type writer struct {
-	w http.ResponseWriter
-	x *Exchange
-	// beforeWrite, if set, is called before each write to the client: the
-	// limits stage renews the send deadline there.
-	beforeWrite func()
-}
-
-func (w *writer) Header() http.Header         { return w.w.Header() }
-func (w *writer) Unwrap() http.ResponseWriter { return w.w }
-
-// WriteHeader records the final status; interim answers (RFC 9110 §15.2)
-// pass. 101 is no interim answer: the connection would leave HTTP.
-func (w *writer) WriteHeader(status int) {
-	if w.x.Status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		w.x.Status = status
-	}
-	w.renew()
-	w.w.WriteHeader(status)
-}
-
-func (w *writer) Write(p []byte) (int, error) {
-	if w.x.Status == 0 {
-		w.x.Status = http.StatusOK
-	}
-	w.renew()
-	n, err := w.w.Write(p)
-	w.x.BytesOut += int64(n)
-	return n, err
-}
-
-// FlushError sends what is buffered, the head first if it is not out yet.
-func (w *writer) FlushError() error {
-	if w.x.Status == 0 {
-		w.x.Status = http.StatusOK
-	}
-	w.renew()
-	return http.NewResponseController(w.w).Flush()
-}
-
-// Flush implements http.Flusher for handlers that do not ask for an error.
-func (w *writer) Flush() {
-	if err := w.FlushError(); err != nil && !errors.Is(err, http.ErrNotSupported) && w.x.Detail == "" {
-		w.x.Detail = "flush: " + err.Error()
-	}
-}
-
-func (w *writer) renew() {
-	if w.beforeWrite != nil {
-		w.beforeWrite()
-	}
 }

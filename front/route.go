@@ -1,6 +1,13 @@
 package front
 
-import "net/http"
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+)
 
 // A Route says which requests it takes and what becomes of them.
 type Route struct {
@@ -17,4 +24,122 @@ type Route struct {
 	App      string // for the record and the log, "" for files
 	Settings Settings
 	Handler  http.Handler
+}
+
+// router is the list of routes, compiled. The first that matches takes the
+// request.
+type router struct {
+	rules []rule
+	next  http.Handler
+}
+
+type rule struct {
+	route     *Route
+	host      string // lower case; "" for every host
+	subdomain bool   // host is a suffix that starts with a dot
+	path      func(path string) bool
+}
+
+func newRouter(routes []Route, next http.Handler) (*router, error) {
+	rt := &router{rules: make([]rule, 0, len(routes)), next: next}
+	var errs []error
+	for i := range routes {
+		ru, err := compileRoute(&routes[i])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("route %d: %w", i+1, err))
+		}
+		rt.rules = append(rt.rules, ru)
+	}
+	return rt, errors.Join(errs...)
+}
+
+func compileRoute(route *Route) (rule, error) {
+	ru := rule{route: route}
+	if route.Handler == nil {
+		return ru, errors.New("no handler")
+	}
+	if p := route.MountPrefix; p != "" && (p[0] != '/' || strings.HasSuffix(p, "/")) {
+		return ru, fmt.Errorf("mount prefix %q: must start with a slash and end without one", p)
+	}
+	if route.Host != "" {
+		host, wild := strings.CutPrefix(route.Host, "*.")
+		name, err := splitHost(host)
+		if err != nil || !strings.EqualFold(name, strings.TrimSuffix(host, ".")) { // the rest was a port
+			return ru, fmt.Errorf("host %q: must be a name, or *. and a name, without a port", route.Host)
+		}
+		ru.host, ru.subdomain = name, wild
+		if wild {
+			ru.host = "." + name
+		}
+	}
+	var err error
+	ru.path, err = compilePath(route.Path)
+	return ru, err
+}
+
+func compilePath(pattern string) (func(string) bool, error) {
+	switch {
+	case pattern == "" || pattern == "/":
+		return func(string) bool { return true }, nil
+	case strings.HasPrefix(pattern, "= "):
+		exact := strings.TrimSpace(pattern[2:])
+		if clean, err := normalizePath(exact); err != nil || clean.decoded != exact {
+			return nil, fmt.Errorf("path %q: no request has this path", pattern)
+		}
+		return func(path string) bool { return path == exact }, nil
+	case strings.HasPrefix(pattern, "~ "):
+		re, err := regexp.Compile(strings.TrimSpace(pattern[2:]))
+		if err != nil {
+			return nil, fmt.Errorf("path %q: %w", pattern, err)
+		}
+		return re.MatchString, nil
+	}
+	if clean, err := normalizePath(pattern); err != nil || clean.decoded != pattern {
+		return nil, fmt.Errorf("path %q: must be a path, \"= /path\" or \"~ regexp\"", pattern)
+	}
+	return func(path string) bool { return hasPathPrefix(path, pattern) }, nil
+}
+
+// hasPathPrefix says whether prefix ends at a segment's border in path:
+// "/static" takes itself and all below it but not "/statics"; "/static/"
+// takes only what is below.
+func hasPathPrefix(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(prefix, "/"))
+}
+
+// ServeHTTP is the route stage: from here on the route's settings hold.
+func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := ExchangeOf(r)
+	x.Route = rt.match(x)
+	if x.Route == nil {
+		Fail(w, r, NoRoute, "no route for host "+strconv.Quote(x.Host)+" and path "+strconv.Quote(x.routePath))
+		return
+	}
+	x.App, x.Settings = x.Route.App, &x.Route.Settings
+	rt.next.ServeHTTP(w, r)
+}
+
+func (rt *router) match(x *Exchange) *Route {
+	for i := range rt.rules {
+		if ru := &rt.rules[i]; ru.takes(x.hostName, x.routePath) {
+			return ru.route
+		}
+	}
+	return nil
+}
+
+func (ru *rule) takes(host, path string) bool {
+	switch {
+	case ru.subdomain && !strings.HasSuffix(host, ru.host):
+		return false
+	case ru.host != "" && !ru.subdomain && host != ru.host:
+		return false
+	}
+	return ru.path(path)
+}
+
+// dispatch ends the chain at the handler of the route taken.
+func dispatch(w http.ResponseWriter, r *http.Request) {
+	ExchangeOf(r).Route.Handler.ServeHTTP(w, r)
 }

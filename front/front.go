@@ -1,0 +1,43 @@
+package front
+
+import (
+	"log/slog"
+	"net/http"
+)
+
+// A Config says what a front serves. The zero value of each field is its
+// default.
+type Config struct {
+	Routes   []Route
+	Settings *Settings // until a route is taken; nil: DefaultSettings
+	Strict   Strict
+	Proxies  Proxies
+
+	AccessLog *AccessLog      // nil: none
+	Observe   func(*Exchange) // is called at each request's end, for metrics
+	Incident  func(Incident)  // is called for each defect
+	Log       *slog.Logger    // nil: slog.Default
+}
+
+// New returns the chain. Its errors are those of all routes at once.
+func New(c Config) (http.Handler, error) {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Settings == nil {
+		c.Settings = &defaultSettings
+	}
+	// In the reverse of the order that a request meets them:
+	// access, exception, strict, proxies, route, limits, the route's handler.
+	var h http.Handler = http.HandlerFunc(dispatch)
+	h = limits(h)
+	h, err := newRouter(c.Routes, h)
+	if err != nil {
+		return nil, err
+	}
+	h = &proxies{config: c.Proxies, next: h}
+	h = &strict{limits: c.Strict.withDefaults(), next: h}
+	h = &exception{log: c.Log, hook: c.Incident, next: h}
+	h = &access{log: c.AccessLog, observe: c.Observe, settings: c.Settings, proxies: &c.Proxies, next: h}
+	return h, nil
+}

@@ -1,0 +1,179 @@
+package front
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/frontd/frontd/fcgi"
+)
+
+// A Gateway is the last stage: it hands a request to one of an application's
+// workers and its answer to the client, both as they come. Here, and nowhere
+// else, HTTP meets FastCGI.
+type Gateway struct {
+	Name string
+	Pool *fcgi.Pool
+	// NeedLength says that the application's runtime takes no body without
+	// CONTENT_LENGTH: a chunked one is spooled first. PHP and CGI do.
+	NeedLength bool
+	// External says that the workers are not ours: one that cannot be reached
+	// is told apart from one that died.
+	External bool
+	// Stderr, if not nil, gets each line that a request writes to
+	// FCGI_STDERR. It is called on a connection's read loop: it must not block.
+	Stderr func(x *Exchange, line []byte)
+	// Note, if not nil, gets what an operator should know of a request that
+	// was answered all the same: a nonzero application status, a body longer
+	// than declared.
+	Note func(x *Exchange, what string)
+	// Internal answers a local redirect (RFC 3875 §6.2.2); nil: it is sent to
+	// the client as a redirect.
+	Internal http.Handler
+
+	mu    sync.Mutex // guards the field below
+	calls map[*call]struct{}
+}
+
+// maxRepeats is how often a request that its worker lost goes to another one.
+const maxRepeats = 2
+
+// ServeHTTP implements http.Handler.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := ExchangeOf(r)
+	x.App = g.Name
+	c := &call{g: g, w: w, r: r, x: x, rc: http.NewResponseController(w)}
+	defer c.end()
+	if err := c.prepare(); err != nil {
+		c.fail(err)
+		return
+	}
+	resp, err := c.ask()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if resp.LocalRedirect != "" {
+		c.redirect(resp)
+		return
+	}
+	if err := c.answer(resp); err != nil {
+		c.fail(err)
+	}
+}
+
+// A Flight is a request in a worker's hands.
+type Flight struct {
+	PID    int           `json:"pid"`
+	ID     string        `json:"id"`
+	Method string        `json:"method"`
+	URI    string        `json:"uri"`
+	Age    time.Duration `json:"age_ns"`
+}
+
+// InFlight returns what the workers have in hand now.
+func (g *Gateway) InFlight() []Flight {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []Flight
+	now := time.Now()
+	for c := range g.calls {
+		list = append(list, Flight{
+			PID: c.upstream.PID, ID: c.x.ID, Method: c.r.Method, URI: c.x.RequestURI,
+			Age: now.Sub(c.given),
+		})
+	}
+	return list
+}
+
+func (g *Gateway) enter(c *call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.calls == nil {
+		g.calls = make(map[*call]struct{})
+	}
+	g.calls[c] = struct{}{}
+}
+
+func (g *Gateway) leave(c *call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.calls, c)
+}
+
+// meta gathers the CGI meta-variables that the stages before decided on.
+func (c *call) meta() *fcgi.CGI {
+	x := c.x
+	m := &fcgi.CGI{
+		Scheme: x.Scheme, RequestURI: x.RequestURI, RequestID: x.ID, Host: x.Host,
+		PathInfo: x.Path,
+	}
+	if x.Client.IsValid() {
+		m.RemoteAddr = x.Client.Addr().Unmap().String()
+		if p := x.Client.Port(); p != 0 {
+			m.RemotePort = strconv.Itoa(int(p))
+		}
+	}
+	m.ServerAddr, m.ServerName, m.ServerPort = c.server()
+	if rt := x.Route; rt != nil && rt.MountPrefix != "" {
+		m.ScriptName = rt.MountPrefix
+		m.PathInfo = x.Path[min(len(rt.MountPrefix), len(x.Path)):]
+	}
+	if res := x.Resource; res != nil {
+		m.DocumentRoot, m.ScriptFilename = res.DocumentRoot, res.ScriptFilename
+		m.ScriptName, m.PathInfo = res.ScriptName, res.PathInfo
+	}
+	return m
+}
+
+// server names this server: by its route, or by the address that the request
+// came in at. What the client wrote into Host is the application's to judge,
+// as HTTP_HOST; only a web server before us is believed.
+func (c *call) server() (addr, name, port string) {
+	port = "80"
+	if c.x.Scheme == "https" {
+		port = "443"
+	}
+	if local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() != "unix" {
+		if h, p, err := net.SplitHostPort(local.String()); err == nil {
+			addr, name, port = h, h, p
+		}
+	}
+	if c.x.Listener.Kind == FastCGI {
+		name = c.x.Host
+		if h, p, err := net.SplitHostPort(c.x.Host); err == nil {
+			name, port = h, p
+		}
+	}
+	if rt := c.x.Route; rt != nil && rt.Host != "" && rt.Host[0] != '*' {
+		name = rt.Host
+	}
+	if name == "" {
+		name = "localhost"
+	}
+	return addr, name, port
+}
+
+// settle makes sure that a worker of one request at a time, whose request was
+// given up, is free before it gets the next: some runtimes go on to the end
+// whatever is said to them. It gives the worker back, or has it killed.
+func (g *Gateway) settle(u *fcgi.Upstream, patience time.Duration) {
+	defer g.Pool.Release(u)
+	ctx := context.Background()
+	if patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	nc, err := u.Transport.Dial(ctx)
+	if err != nil {
+		return // its process is gone, or about to be
+	}
+	defer nc.Close()
+	if _, err := fcgi.Probe(ctx, nc); err != nil && ctx.Err() != nil && u.Kill != nil {
+		u.Kill("still busy with a request that was given up")
+	}
+}

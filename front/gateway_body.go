@@ -1,0 +1,161 @@
+package front
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// maxKept is how much of an idempotent request's body is kept to send it
+// again to another worker.
+const maxKept = 64 << 10
+
+// An upload is a request's body as workers get it. Only one goroutine reads it
+// at a time.
+type upload struct {
+	src    io.Reader
+	whole  io.Seeker // src, where all of it can be had again
+	replay bool      // keep the beginning
+	kept   []byte
+	at     int   // of kept, the next to be given again
+	read   int64 // from src
+	err    error // how src ended
+}
+
+func (b *upload) Read(p []byte) (int, error) {
+	if b.at < len(b.kept) {
+		n := copy(p, b.kept[b.at:])
+		b.at += n
+		return n, nil
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.src.Read(p)
+	b.read += int64(n)
+	b.err = err
+	if b.replay && b.whole == nil {
+		if b.read <= maxKept {
+			b.kept = append(b.kept, p[:n]...)
+			b.at = len(b.kept)
+		} else {
+			b.kept = nil
+		}
+	}
+	return n, err
+}
+
+// rewind makes the body begin again. It reports false where that cannot be.
+func (b *upload) rewind() bool {
+	switch {
+	case b == nil || b.read == 0 && b.err == nil:
+		return true
+	case b.whole != nil:
+		b.err, b.read = nil, 0
+		_, err := b.whole.Seek(0, io.SeekStart)
+		return err == nil
+	case !b.replay || b.read > int64(len(b.kept)):
+		return false
+	}
+	b.at = 0
+	return b.err == nil || b.err == io.EOF
+}
+
+// stop ends a Read that waits for the client.
+func (b *upload) stop(rc *http.ResponseController) {
+	if s, ok := b.src.(interface{ Stop() }); ok {
+		s.Stop()
+		return
+	}
+	rc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// maxSpoolMemory is how much of a spooled body is held in memory; the rest
+// goes to a file that has no name any more.
+const maxSpoolMemory = 64 << 10
+
+// A spool holds a whole body.
+type spool struct {
+	io.ReadSeeker
+	size int64
+	file *os.File // nil: it is all in memory
+}
+
+// spoolBody takes all of src, whose length the limits stage bounds.
+func spoolBody(src io.Reader) (*spool, error) {
+	var head bytes.Buffer
+	n, err := io.CopyN(&head, src, maxSpoolMemory)
+	if err == io.EOF {
+		return &spool{ReadSeeker: bytes.NewReader(head.Bytes()), size: n}, nil
+	}
+	if err != nil {
+		return nil, bodyFailure(err)
+	}
+	f, err := unnamedFile()
+	if err != nil {
+		return nil, spoolFailure(err)
+	}
+	s := &spool{ReadSeeker: f, file: f}
+	w := &spoolWriter{f: f}
+	if _, err := w.Write(head.Bytes()); err == nil {
+		_, err = io.Copy(w, src)
+		if err != nil && w.err == nil {
+			s.Close()
+			return nil, bodyFailure(err)
+		}
+	}
+	if w.err == nil {
+		_, w.err = f.Seek(0, io.SeekStart)
+	}
+	if w.err != nil {
+		s.Close()
+		return nil, spoolFailure(w.err)
+	}
+	s.size = w.n
+	return s, nil
+}
+
+// unnamedFile returns a file that nothing can find and no kill can leave behind.
+func unnamedFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "frontd-spool-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// A spoolWriter tells errors of the disk from errors of the client.
+type spoolWriter struct {
+	f   *os.File
+	n   int64
+	err error
+}
+
+func (w *spoolWriter) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	w.n += int64(n)
+	w.err = err
+	return n, err
+}
+
+func (s *spool) Close() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.Close()
+}
+
+func bodyFailure(err error) error {
+	return &Error{Cause: CauseOf(err), Detail: "read request body", Err: err}
+}
+
+func spoolFailure(err error) error {
+	return &Error{Cause: SpoolFailed, Detail: fmt.Sprintf("spool request body in %s", os.TempDir()), Err: err}
+}

@@ -1,0 +1,380 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/frontd/frontd/fcgi"
+)
+
+// A call is one request on its way through the gateway.
+type call struct {
+	// Immutable.
+	g  *Gateway
+	w  http.ResponseWriter
+	r  *http.Request
+	x  *Exchange
+	rc *http.ResponseController
+
+	body     *upload // nil: none
+	params   fcgi.Params
+	stderr   stderrLines
+	queued   time.Time
+	given    time.Time      // when upstream got it
+	upstream *fcgi.Upstream // in whose hands it is, or nil
+	resp     *fcgi.Response
+	busy     interface{ Wait() } // still reads the body
+	unclean  bool                // given up before its end
+	spool    io.Closer
+}
+
+// prepare makes the parameters, and the body ready to be sent.
+func (c *call) prepare() error {
+	c.queued = time.Now()
+	length := int64(0)
+	if c.r.Body != nil && c.r.Body != http.NoBody && c.r.ContentLength != 0 {
+		length = c.r.ContentLength
+		if c.x.Settings.Spool || length < 0 && c.g.NeedLength {
+			s, err := spoolBody(c.r.Body)
+			if err != nil {
+				return err
+			}
+			c.spool, length = s, s.size
+			c.body = &upload{src: s, replay: true, whole: s}
+			c.queued = time.Now()
+		} else {
+			c.body = &upload{src: c.r.Body, replay: idempotent(c.r.Method)}
+		}
+	}
+	fcgi.AppendCGI(&c.params, c.r, c.meta(), length)
+	return c.params.Err()
+}
+
+// ask gives the request to a worker, and to another one if it is lost and
+// that is safe, and returns the head of the answer.
+func (c *call) ask() (*fcgi.Response, error) {
+	turn := fcgi.Turn{Timeout: c.x.Settings.QueueTimeout}
+	for {
+		u, err := c.g.Pool.Acquire(c.r.Context(), turn)
+		c.given = time.Now()
+		c.x.Queue = c.given.Sub(c.queued)
+		if err != nil {
+			return nil, err
+		}
+		c.hold(u)
+		resp, err := u.Transport.RoundTrip(c.r.Context(), c.request())
+		if err == nil {
+			c.resp = resp
+			return resp, nil
+		}
+		if !c.again(err) {
+			return nil, err
+		}
+		c.release()
+		c.queued = time.Now()
+		turn.Lost = u
+	}
+}
+
+func (c *call) hold(u *fcgi.Upstream) {
+	c.upstream = u
+	c.x.Attempts++
+	c.x.Worker = Worker{PID: u.PID, Name: u.Name}
+	c.g.enter(c)
+}
+
+// release gives the worker back.
+func (c *call) release() {
+	u := c.upstream
+	if u == nil {
+		return
+	}
+	c.g.leave(c)
+	c.upstream = nil
+	c.x.WorkerTime = time.Since(c.given)
+	if c.unclean && u.Capacity == 1 && !u.Transport.Flow {
+		go c.g.settle(u, c.x.Settings.RequestTimeout)
+		// Its end gives the worker back to the pool.
+		return
+	}
+	c.g.Pool.Release(u)
+}
+
+func (c *call) request() *fcgi.Request {
+	req := &fcgi.Request{
+		Role: fcgi.RoleResponder, Params: &c.params,
+		NoBody:       c.r.Method == http.MethodHead,
+		HeadTimeout:  c.headTimeout(),
+		PieceTimeout: c.x.Settings.RequestTimeout,
+		Interim:      c.interim,
+	}
+	if c.g.Stderr != nil {
+		c.stderr.emit = func(line []byte) { c.g.Stderr(c.x, line) }
+		req.Stderr = c.stderr.write
+	}
+	if c.body != nil {
+		req.Stdin = c.body
+	}
+	return req
+}
+
+func (c *call) headTimeout() time.Duration {
+	s := c.x.Settings
+	if s.FirstByteTimeout > 0 && (s.RequestTimeout == 0 || s.FirstByteTimeout < s.RequestTimeout) {
+		return s.FirstByteTimeout
+	}
+	return s.RequestTimeout
+}
+
+// again decides whether a request that was not answered goes to another
+// worker: one reason a branch.
+func (c *call) again(err error) bool {
+	var dial *fcgi.DialError
+	var refused *fcgi.StatusError
+	var lost *fcgi.RequestError
+	if errors.As(err, &lost) && lost.BodyBusy() {
+		c.busy = lost
+		return false // its body is in another's hands
+	}
+	switch {
+	case c.x.Attempts > maxRepeats || c.r.Context().Err() != nil:
+		return false
+	case !c.body.rewind():
+		return false // bytes of the body are gone
+	case errors.As(err, &dial):
+		return true // nothing was sent
+	case errors.As(err, &refused):
+		// Refused before the application saw it (§5.5).
+		return refused.Status == fcgi.StatusOverloaded || refused.Status == fcgi.StatusCantMultiplex
+	case !died(err):
+		return false // it was answered, however badly, or took too long
+	case lost == nil || lost.Began:
+		return false // a part of the answer was there
+	}
+	return idempotent(c.r.Method) // RFC 9110 §9.2.2
+}
+
+// died reports whether err is the loss of a connection, that is of a worker.
+func died(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, fcgi.ErrTruncated) || errors.As(err, &op)
+}
+
+func idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// interim passes a 1xx answer on (RFC 9110 §15.2).
+func (c *call) interim(status int, header http.Header) {
+	if status == http.StatusContinue || !c.r.ProtoAtLeast(1, 1) {
+		return // our own to send, or nobody's
+	}
+	h := c.w.Header()
+	for k, v := range header {
+		h[k] = v
+	}
+	c.w.WriteHeader(status)
+	for k := range header {
+		delete(h, k)
+	}
+}
+
+// answer sends the response as it comes.
+func (c *call) answer(resp *fcgi.Response) error {
+	// HTTP/1 servers read the rest of a body before they answer, unless told:
+	// a client that sends slowly would wait for an answer that is there.
+	// On HTTP/2, where it is always so, the call is refused: no matter.
+	c.rc.EnableFullDuplex()
+	c.head(resp)
+	for {
+		if resp.Idle() {
+			if err := c.rc.Flush(); err != nil {
+				return &clientError{err}
+			}
+		}
+		b, err := resp.Next()
+		if err == io.EOF {
+			c.notes(resp)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := c.w.Write(b); err != nil {
+			return &clientError{err}
+		}
+	}
+}
+
+func (c *call) head(resp *fcgi.Response) {
+	h := c.w.Header()
+	for k, v := range resp.Header {
+		h[k] = v
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // none is invented (RFC 3875 §6.3.1 is the application's to keep)
+	}
+	if resp.ContentLength >= 0 && resp.Status != http.StatusNoContent {
+		h.Set("Content-Length", fmt.Sprint(resp.ContentLength))
+	}
+	c.w.WriteHeader(resp.Status)
+}
+
+func (c *call) notes(resp *fcgi.Response) {
+	if c.g.Note == nil {
+		return
+	}
+	if n := resp.AppStatus(); n != 0 {
+		c.g.Note(c.x, fmt.Sprintf("application status %d", n))
+	}
+	if n := resp.Excess(); n > 0 && c.r.Method != http.MethodHead {
+		c.g.Note(c.x, fmt.Sprintf("%d bytes of body beyond what the answer's head allows were dropped", n))
+	}
+}
+
+// maxLocalRedirects bounds a chain of local redirects.
+const maxLocalRedirects = 10
+
+type redirectsKey struct{}
+
+// redirect answers as if the client had asked for another path (RFC 3875
+// §6.2.2): with GET and without a body.
+func (c *call) redirect(resp *fcgi.Response) {
+	target := resp.LocalRedirect
+	depth, _ := c.r.Context().Value(redirectsKey{}).(int)
+	c.finish()
+	if c.g.Internal == nil {
+		c.w.Header().Set("Location", target)
+		c.w.WriteHeader(http.StatusFound)
+		return
+	}
+	if depth >= maxLocalRedirects {
+		Fail(c.w, c.r, BadResponse, fmt.Sprintf("more than %d local redirects, the last to %.100q", maxLocalRedirects, target))
+		return
+	}
+	ctx := context.WithValue(c.r.Context(), redirectsKey{}, depth+1)
+	r, err := localRequest(ctx, c.r, target)
+	if err != nil {
+		Fail(c.w, c.r, BadResponse, fmt.Sprintf("local redirect to %.100q: %v", target, err))
+		return
+	}
+	c.g.Internal.ServeHTTP(c.w, r)
+}
+
+// clientError is a write that the client did not take.
+type clientError struct{ err error }
+
+func (e *clientError) Error() string { return "write to client: " + e.err.Error() }
+func (e *clientError) Unwrap() error { return e.err }
+
+// fail ends the request with the answer of its cause.
+func (c *call) fail(err error) {
+	cause, detail := c.causeOf(err)
+	if cause == RequestTimeout && c.upstream != nil && c.upstream.Kill != nil {
+		c.upstream.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
+	}
+	c.unclean = true
+	if c.x.HeadSent() && !c.r.ProtoAtLeast(1, 1) {
+		c.reset()
+	}
+	Fail(c.w, c.r, cause, detail)
+}
+
+// reset breaks the connection of an HTTP/1.0 client: to it a mere close is
+// the end of a whole answer.
+func (c *call) reset() {
+	nc, _, err := c.rc.Hijack()
+	if err != nil {
+		return
+	}
+	if tcp, ok := nc.(interface{ SetLinger(int) error }); ok {
+		tcp.SetLinger(0)
+	}
+	nc.Close()
+}
+
+// causeOf names why a request failed.
+func (c *call) causeOf(err error) (Cause, string) {
+	detail := err.Error()
+	var (
+		bodyErr *fcgi.BodyError
+		gone    *clientError
+		refused *fcgi.StatusError
+		bad     *fcgi.ResponseError
+		breach  *fcgi.ProtocolError
+		dial    *fcgi.DialError
+		own     *Error
+	)
+	switch {
+	case errors.As(err, &own):
+		return own.Cause, detail
+	case errors.As(err, &bodyErr):
+		return CauseOf(bodyErr.Err), detail
+	case errors.As(err, &gone):
+		if cause := CauseOf(gone.err); cause == TooSlow {
+			return TooSlow, detail
+		}
+		return ClientGone, detail
+	case c.r.Context().Err() != nil:
+		return ClientGone, detail
+	case errors.Is(err, fcgi.ErrParamTooLarge):
+		return HeadTooLarge, detail
+	case errors.Is(err, fcgi.ErrQueueFull):
+		return QueueFull, detail
+	case errors.Is(err, fcgi.ErrQueueTimeout):
+		return QueueTimeout, detail
+	case errors.Is(err, fcgi.ErrPoolClosed):
+		return ShuttingDown, detail
+	case errors.Is(err, fcgi.ErrTimeout):
+		return RequestTimeout, detail
+	case errors.As(err, &refused) && refused.Status == fcgi.StatusOverloaded:
+		return QueueFull, detail
+	case errors.As(err, &refused), errors.As(err, &bad), errors.As(err, &breach), errors.Is(err, fcgi.ErrShortBody):
+		return BadResponse, detail
+	case errors.As(err, &dial) && c.g.External:
+		return UpstreamUnreachable, detail
+	case errors.As(err, &dial), died(err):
+		return WorkerDied, detail
+	case c.x.Attempts == 0:
+		return StartFailed, detail
+	}
+	return WorkerDied, detail
+}
+
+// finish ends what there is with the worker; the client's answer is complete.
+func (c *call) finish() {
+	if c.resp != nil {
+		c.resp.Close()
+		if c.resp.BodyBusy() {
+			c.busy = c.resp
+		}
+		c.resp = nil
+	}
+	if c.g.Stderr != nil {
+		c.stderr.close()
+	}
+	c.release()
+}
+
+// end leaves nothing behind, however the request ended.
+func (c *call) end() {
+	c.finish()
+	if c.busy != nil {
+		// The client is still sending, and the answer is over: what it sends
+		// is no longer read, and its connection not used again.
+		c.body.stop(c.rc)
+		c.busy.Wait()
+	}
+	if c.spool != nil {
+		c.spool.Close()
+	}
+}

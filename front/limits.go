@@ -1,0 +1,149 @@
+package front
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// drainTimeout is how long net/http may wait for the rest of a body that the
+// handler left unread, before it gives the connection up.
+const drainTimeout = 5 * time.Second
+
+// limits bounds the request's body: its size, and the time it may take.
+func limits(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := ExchangeOf(r)
+		limit := x.Settings.MaxBody
+		if limit >= 0 && r.ContentLength > limit {
+			Fail(w, r, BodyTooLarge, fmt.Sprintf("Content-Length %d, at most %d", r.ContentLength, limit))
+			return
+		}
+		f, ok := r.Context().Value(flightKey{}).(*flight)
+		if r.Body == nil || r.Body == http.NoBody || !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		b := &body{rc: r.Body, r: r, x: x, ctl: http.NewResponseController(f.writer.w)}
+		r.Body, f.writer.body = b, b
+		next.ServeHTTP(w, r)
+		b.limitDrain()
+	})
+}
+
+// body is a request body within its limits. Read returns *Error for all that
+// ends it but io.EOF: BodyTooLarge, TooSlow, ClientGone or BadRequest.
+//
+// The client's time is what Read waits for it: a handler that reads slowly
+// does not make the client slow. A deadline is set for each Read and taken away
+// at the end, for net/http watches the connection with a read of its own
+// from then on.
+type body struct {
+	rc  io.ReadCloser
+	r   *http.Request
+	x   *Exchange
+	ctl *http.ResponseController
+
+	// Owned by the reader.
+	waited time.Duration
+	err    error // that ended it, io.EOF included
+
+	mu      sync.Mutex // guards the fields below, and the deadline against limitDrain
+	reading bool
+	ended   bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	s := b.x.Settings
+	if room := s.MaxBody - b.x.BytesIn; s.MaxBody >= 0 && int64(len(p)) > room+1 {
+		p = p[:room+1] // one byte more tells an end from an excess
+	}
+	start := time.Now()
+	limited := b.begin(start)
+	n, err := b.rc.Read(p)
+	b.waited += time.Since(start)
+	b.x.BytesIn += int64(n)
+	if over := b.x.BytesIn - s.MaxBody; s.MaxBody >= 0 && over > 0 {
+		n = max(0, n-int(over))
+		b.x.BytesIn = s.MaxBody
+		err = &Error{Cause: BodyTooLarge, Detail: fmt.Sprintf("more than %d bytes", s.MaxBody)}
+	}
+	if err != nil {
+		b.err = b.cause(err)
+	}
+	b.end(limited)
+	return n, b.err
+}
+
+func (b *body) begin(now time.Time) (limited bool) {
+	deadline, limited := b.deadline(now)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = true
+	if limited {
+		_ = b.ctl.SetReadDeadline(deadline) // unsupported: a web server before us has limits of its own
+	}
+	return limited
+}
+
+func (b *body) end(limited bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading, b.ended = false, b.err != nil
+	if b.ended && limited {
+		_ = b.ctl.SetReadDeadline(time.Time{})
+	}
+}
+
+// deadline returns when the next bytes must be here: within BodyIdle, and
+// early enough that the whole so far comes at BodyMinRate after BodyGrace.
+func (b *body) deadline(now time.Time) (t time.Time, limited bool) {
+	s := b.x.Settings
+	wait := s.BodyIdle
+	if s.BodyMinRate > 0 {
+		earned := time.Duration(float64(b.x.BytesIn) / float64(s.BodyMinRate) * float64(time.Second))
+		left := max(0, s.BodyGrace+earned-b.waited)
+		if wait <= 0 || left < wait {
+			wait = left
+		}
+	} else if wait <= 0 {
+		return time.Time{}, false
+	}
+	return now.Add(wait), true
+}
+
+// cause gives the end of a body its cause.
+func (b *body) cause(err error) error {
+	var own *Error
+	switch {
+	case err == io.EOF, errors.As(err, &own):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Error{TooSlow, fmt.Sprintf("%d bytes of body in %v", b.x.BytesIn, b.waited.Round(time.Millisecond)), err}
+	case errors.Is(err, http.ErrBodyReadAfterClose):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF), isConnError(err), b.r.Context().Err() != nil:
+		return &Error{ClientGone, fmt.Sprintf("after %d bytes of body", b.x.BytesIn), err}
+	}
+	return &Error{BadRequest, "body", err}
+}
+
+func (b *body) Close() error { return b.rc.Close() }
+
+// limitDrain bounds the wait for what the handler did not read: net/http
+// reads it before the head goes out, or after the handler, without a limit
+// of time. A Read, in full duplex, keeps its own deadline.
+func (b *body) limitDrain() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended && !b.reading {
+		_ = b.ctl.SetReadDeadline(time.Now().Add(drainTimeout))
+	}
+}
