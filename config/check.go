@@ -1,0 +1,233 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// check looks at what no setting shows alone: what is missing for another,
+// and what contradicts another.
+func (r *reader) check(c *Config) {
+	r.checkListeners(&c.Server)
+	for _, a := range c.Apps {
+		r.checkApp(a)
+	}
+	r.checkRoutes(c)
+}
+
+// checkListeners finds the same place listened at twice, and TLS by halves.
+func (r *reader) checkListeners(s *Server) {
+	pos := s.Set["listen"]
+	seen := map[string]Address{}
+	https := false
+	for _, a := range s.Listen {
+		https = https || a.Scheme == "https"
+		place := a.Net + " " + a.Addr
+		if other, ok := seen[place]; ok && !strings.HasSuffix(place, ":0") {
+			r.failf(pos, "server.listen", "%q and %q are the same place", other, a)
+		}
+		seen[place] = a
+		if a.Net == "unix" && a.Addr == s.Control {
+			r.failf(pos, "server.listen", "%q is the control socket", a)
+		}
+	}
+	if https && s.TLS == (TLS{}) && !r.broken {
+		r.failf(pos, "server.listen", "an https:// listener needs [server.tls] with certificate and key")
+	}
+	if at, ok := s.Set["tls"]; ok && !https {
+		r.warnf(at, "server.tls", "no listener is https://, so the certificate is not used")
+	}
+}
+
+// notFor names the kinds of app that a setting means nothing to.
+var notFor = map[string]string{
+	"python":        "go php cgi exec fcgi demo",
+	"threads":       "php cgi fcgi",
+	"directory":     "fcgi demo",
+	"env":           "fcgi",
+	"target":        "demo",
+	"timeout.start": "fcgi",
+	"timeout.stop":  "fcgi",
+}
+
+func (a *App) meaningless(key string) bool {
+	return slices.Contains(strings.Fields(notFor[key]), string(a.Kind))
+}
+
+func (r *reader) checkApp(a *App) {
+	path := "app." + a.Name
+	if a.Kind == "" {
+		return // reported as missing or as wrong
+	}
+	for _, k := range linesOf(appKeys, "") {
+		if pos, ok := a.Set[k.name]; ok && a.meaningless(k.name) {
+			r.failf(pos, path+"."+k.name, "means nothing to an app of kind %q", a.Kind)
+		}
+	}
+	if a.Kind == KindDemo {
+		return
+	}
+	if !a.Set.Has("target") {
+		if !r.broken {
+			r.failf(a.Pos, path, "target is missing: kind %q wants %s", a.Kind, targetOf[a.Kind])
+		}
+		return
+	}
+	if a.Target == "" {
+		return // reported as wrong
+	}
+	if err := r.resolveTarget(a); err != nil {
+		r.failf(a.Set["target"], path+".target", "%v; kind %q wants %s", err, a.Kind, targetOf[a.Kind])
+	}
+}
+
+// targetOf says what target is, by kind.
+var targetOf = map[Kind]string{
+	KindGo:   `the command, such as "./server -v"`,
+	KindExec: `the command, such as "perl app.pl"`,
+	KindWSGI: `MODULE or MODULE:CALLABLE, such as "blog.wsgi:application"`,
+	KindPHP:  `the document root, such as "/srv/blog/public"`,
+	KindCGI:  `a program or a folder of them, such as "/usr/lib/cgi-bin"`,
+	KindFCGI: `an address: "127.0.0.1:9000", "unix:/run/php/php-fpm.sock" or "unix:@name"`,
+}
+
+// resolveTarget checks the target by the app's kind and fills what it means.
+func (r *reader) resolveTarget(a *App) error {
+	switch a.Kind {
+	case KindGo, KindExec:
+		words, err := SplitCommand(a.Target)
+		if err == nil && len(words) == 0 {
+			err = fmt.Errorf("no command in %q", a.Target)
+		}
+		a.Command = words
+		return err
+	case KindWSGI:
+		if !isWSGITarget(a.Target) {
+			return fmt.Errorf("%q does not name a module", a.Target)
+		}
+	case KindPHP, KindCGI:
+		dir := reader{dir: a.Directory}
+		a.Target = dir.absolute(a.Target)
+	case KindFCGI:
+		address, err := ParseAddress(a.Target)
+		if err != nil {
+			return err
+		}
+		if address.Net == "systemd" || address.Scheme != "" && address.Scheme != "fcgi" {
+			return fmt.Errorf("%q is not where a FastCGI server can be", a.Target)
+		}
+		a.Address = address
+	}
+	return nil
+}
+
+// isWSGITarget accepts MODULE[:CALLABLE], either dotted; CALLABLE may end in "()".
+func isWSGITarget(s string) bool {
+	module, callable, has := strings.Cut(s, ":")
+	if !isDotted(module) {
+		return false
+	}
+	return !has || isDotted(strings.TrimSuffix(callable, "()"))
+}
+
+// isDotted reports whether s is names with dots between. Python allows more
+// letters than ASCII's in a name, so only what cannot be one is refused.
+func isDotted(s string) bool {
+	for name := range strings.SplitSeq(s, ".") {
+		if name == "" || strings.ContainsAny(name, " \t\r\n/\\:()'\"") {
+			return false
+		}
+	}
+	return true
+}
+
+// checkRoutes finds routes that lead nowhere or that nothing can reach.
+func (r *reader) checkRoutes(c *Config) {
+	used := map[string]bool{}
+	for i, route := range c.Routes {
+		used[route.App] = true
+		r.checkDoor(c, route)
+		for _, before := range c.Routes[:i] {
+			if before.covers(route) {
+				r.failf(route.Pos, "route", "never reached: the route at line %d takes %s", before.Pos.Line, before.describe())
+				break
+			}
+		}
+	}
+	if len(c.Routes) == 0 && len(c.Apps) == 1 && !r.broken {
+		c.Routes = []*Route{{Set: Set{}, Pos: c.Apps[0].Pos, Path: Path{Text: "/"}, App: c.Apps[0].Name}}
+		return
+	}
+	for _, a := range c.Apps {
+		switch {
+		case used[a.Name] || r.broken:
+		case len(c.Routes) == 0:
+			r.failf(a.Pos, "app."+a.Name, "one of %d apps and no [[route]] says which serves what", len(c.Apps))
+		default:
+			r.warnf(a.Pos, "app."+a.Name, "no route leads to it")
+		}
+	}
+}
+
+// checkDoor holds a route to exactly one of app and root.
+func (r *reader) checkDoor(c *Config, route *Route) {
+	app, hasApp := route.Set["app"]
+	root, hasRoot := route.Set["root"]
+	switch {
+	case hasApp && hasRoot:
+		r.failf(root, "route.root", "a route has either app or root, and app is set at line %d", app.Line)
+	case !hasApp && !hasRoot && !r.broken:
+		r.failf(route.Pos, "route", "app or root is missing: which app serves, or the files of which folder")
+	case hasApp && route.App != "" && c.App(route.App) == nil && !r.broken:
+		var names []string
+		for _, a := range c.Apps {
+			names = append(names, a.Name)
+		}
+		known := "there is none"
+		if len(names) > 0 {
+			known = "there is " + quoteList(names)
+		}
+		r.failf(app, "route.app", "no app %q%s; %s", route.App, didYouMean(route.App, names), known)
+	}
+	if hasRoot {
+		for _, k := range []string{"timeout", "queue"} {
+			if pos, ok := route.Set[k]; ok {
+				r.failf(pos, "route."+k, "means nothing to a route with root: no worker serves it")
+			}
+		}
+	}
+}
+
+// covers reports whether every request that later matches is r's already.
+// Of expressions it knows only equality.
+func (r *Route) covers(later *Route) bool {
+	if r.Host != "" && r.Host != later.Host && !r.coversHost(later.Host) {
+		return false
+	}
+	switch r.Path.Match {
+	case MatchPrefix:
+		return later.Path.Match != MatchRegexp && underPrefix(later.Path.Text, r.Path.Text) || r.Path.Text == "/"
+	default:
+		return r.Path.Match == later.Path.Match && r.Path.Text == later.Path.Text
+	}
+}
+
+// coversHost reports whether r's "*.example.com" holds the other pattern.
+func (r *Route) coversHost(host string) bool {
+	suffix, wild := strings.CutPrefix(r.Host, "*")
+	return wild && strings.HasSuffix(host, suffix) && host != r.Host
+}
+
+// underPrefix reports whether prefix, up to a segment border, holds path.
+func underPrefix(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/')
+}
+
+func (r *Route) describe() string {
+	if r.Host == "" {
+		return fmt.Sprintf("every %q", r.Path)
+	}
+	return fmt.Sprintf("every %q of %s", r.Path, r.Host)
+}

@@ -1,0 +1,127 @@
+package config
+
+import "time"
+
+// serverKeys is the [server] table.
+var serverKeys = append([]key[Server]{
+	field("listen", listeners,
+		`where requests come from: "HOST:PORT" or "http://HOST:PORT", "https://HOST:PORT" with tls, "fcgi://HOST:PORT", "unix:/path" (HTTP), "fcgi+unix:/path", "systemd:NAME"`,
+		func(s *Server) *[]Address { return &s.Listen }),
+	field("socket_mode", fileMode,
+		`the permission of the unix sockets in listen, octal; whoever may write may connect`,
+		socketMode),
+	field("control", socketPath,
+		`the path of the control socket, for frontd status, reload and the like; without it, a place that depends on how frontd was started`,
+		func(s *Server) *string { return &s.Control }),
+	field("shutdown_timeout", duration(0),
+		`the most that a graceful stop may take; what still runs then is ended`,
+		func(s *Server) *time.Duration { return &s.ShutdownTimeout }),
+	field("trusted_proxies", list(network),
+		`addresses or networks whose X-Forwarded-For, -Proto and -Host are believed; from anyone else they are not`,
+		trustedProxies),
+	field("header_timeout", duration(time.Millisecond),
+		`the most that a client may take to send a request's head, then 408`,
+		func(s *Server) *time.Duration { return &s.HeaderTimeout }),
+	field("idle_timeout", duration(time.Millisecond),
+		`how long a kept connection may wait for its next request`,
+		func(s *Server) *time.Duration { return &s.IdleTimeout }),
+	field("body_rate", size,
+		`the slowest that a request's body may come, in bytes a second, then 408; 0 is no limit`,
+		func(s *Server) *int64 { return &s.BodyRate }),
+	inner("tls", `the certificate of https:// listeners; read again at each reload`, tlsKeys,
+		func(s *Server) *TLS { return &s.TLS }),
+}, lift(limitKeys, func(s *Server) *Limits { return &s.Limits })...)
+
+var tlsKeys = []key[TLS]{
+	must(field("certificate", path("a file's path"), `the file with the certificate chain, PEM, the server's own first`,
+		func(t *TLS) *string { return &t.Certificate })),
+	must(field("key", path("a file's path"), `the file with its private key, PEM`,
+		func(t *TLS) *string { return &t.Key })),
+}
+
+// limitKeys may stand in [server] and in an app.
+var limitKeys = []key[Limits]{
+	field("max_body", size, `the largest body of a request, more is 413; 0 is no limit`,
+		func(l *Limits) *int64 { return &l.MaxBody }),
+	inner("timeout", `the most that a step may take; "0s" is no limit`, []key[Timeouts]{
+		field("start", duration(0), `a worker, until it is ready to serve`,
+			func(t *Timeouts) *time.Duration { return &t.Start }),
+		timeoutRequest,
+		timeoutFirstByte,
+		field("stop", duration(0), `a worker that was asked to stop, then it is killed`,
+			func(t *Timeouts) *time.Duration { return &t.Stop }),
+	}, func(l *Limits) *Timeouts { return &l.Timeout }),
+	inner("queue", `requests that wait for a worker`, []key[Queue]{
+		field("size", count(0, 1<<20), `how many may wait, one more is 503; 0 is no waiting`,
+			func(q *Queue) *int { return &q.Size }),
+		queueTimeout,
+	}, func(l *Limits) *Queue { return &l.Queue }),
+}
+
+// routeLimitKeys are those of limitKeys that a single URL can have.
+var routeLimitKeys = []key[Limits]{
+	limitKeys[0],
+	inner("timeout", `the most that a step may take; "0s" is no limit`,
+		[]key[Timeouts]{timeoutRequest, timeoutFirstByte},
+		func(l *Limits) *Timeouts { return &l.Timeout }),
+	inner("queue", `requests that wait for a worker`, []key[Queue]{queueTimeout},
+		func(l *Limits) *Queue { return &l.Queue }),
+}
+
+var (
+	timeoutRequest = field("request", duration(0),
+		`a request from the worker's start on it to its end, then 504 and the worker is replaced`,
+		func(t *Timeouts) *time.Duration { return &t.Request })
+	timeoutFirstByte = field("first_byte", duration(0),
+		`a request until the first byte of its answer, then 504 and the worker is replaced`,
+		func(t *Timeouts) *time.Duration { return &t.FirstByte })
+	queueTimeout = field("timeout", duration(time.Millisecond),
+		`how long a request may wait, then 503`,
+		func(q *Queue) *time.Duration { return &q.Timeout })
+)
+
+// logKeys is the [log] table.
+var logKeys = []key[Log]{
+	field("format", oneOf("text", "json"), `how a line is written`,
+		func(l *Log) *string { return &l.Format }),
+	field("access", yesNo, `whether each request has its line`,
+		func(l *Log) *bool { return &l.Access }),
+	field("file", path("a file's path"), `where lines go, opened again on SIGUSR1; without it, to stderr`,
+		func(l *Log) *string { return &l.File }),
+	field("level", oneOf("debug", "info", "warn", "error"), `the least important that is logged`,
+		func(l *Log) *string { return &l.Level }),
+}
+
+// appKeys is an [app.NAME] table.
+var appKeys = append([]key[App]{
+	must(field("kind", oneOf(KindGo, KindWSGI, KindPHP, KindCGI, KindExec, KindFCGI, KindDemo),
+		`what the app is: a Go program, Python, PHP, CGI, any FastCGI program on fd 0, a FastCGI server that runs already, or the built-in demo`,
+		func(a *App) *Kind { return &a.Kind })),
+	field("target", anyText(`what runs`),
+		`what runs: MODULE[:CALLABLE] (wsgi), the document root (php), a program or a folder of them (cgi), a command (go, exec), an address (fcgi)`,
+		func(a *App) *string { return &a.Target }),
+	field("directory", path("a folder's path"), `the workers' working directory; without it, the folder of this file`,
+		func(a *App) *string { return &a.Directory }),
+	field("python", interpreter, `the interpreter (wsgi); without it: $VIRTUAL_ENV, then .venv or venv in directory, then python3`,
+		func(a *App) *string { return &a.Python }),
+	field("workers", workers, `how many processes, or, for fcgi, how many connections; without it, as many as CPUs`,
+		func(a *App) *int { return &a.Workers }),
+	field("threads", count(1, 1024), `how many requests a worker serves at once; more than 1 needs a thread-safe app`,
+		func(a *App) *int { return &a.Threads }),
+	field("env", environment, `variables of the workers, who inherit only PATH, HOME, LANG and TZ; "file:/path" reads a secret from a file`,
+		environ),
+	field("body", body, `how a request's body reaches the worker: as it comes`,
+		func(a *App) *string { return &a.Body }),
+}, lift(limitKeys, func(a *App) *Limits { return &a.Limits })...)
+
+// routeKeys is a [[route]] table.
+var routeKeys = append([]key[Route]{
+	field("host", hostPattern, `the Host this is for: "example.com", or "*.example.com" for any name below it; without it, any`,
+		func(r *Route) *string { return &r.Host }),
+	field("path", urlPath, `the paths this is for: "/prefix/" up to a segment border, "= /exact", or "~ regexp" (RE2)`,
+		func(r *Route) *Path { return &r.Path }),
+	field("app", anyText("the name of an app"), `the app that serves, by its name in [app.NAME]`,
+		func(r *Route) *string { return &r.App }),
+	field("root", path("a folder's path"), `the folder whose files are served, without any worker`,
+		func(r *Route) *string { return &r.Root }),
+}, lift(routeLimitKeys, func(r *Route) *Limits { return &r.Limits })...)

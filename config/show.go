@@ -1,0 +1,109 @@
+package config
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/frontd/frontd/configs"
+)
+
+// InitFile returns the commented file that "frontd config init" writes.
+func InitFile() []byte { return configs.Manual() }
+
+// WriteEffective writes every setting as it holds, as TOML that Parse would
+// read to the same effect, except that secrets are masked. A setting that the
+// file did not set ends in a comment that says so; a limit that an app or a
+// route inherits is a comment.
+func (c *Config) WriteEffective(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	b.WriteString("[server]\n")
+	writeLines(b, serverKeys, &c.Server, ownOrDefault(c.Server.Set))
+	b.WriteString("\n[log]\n")
+	writeLines(b, logKeys, &c.Log, ownOrDefault(c.Log.Set))
+	for _, a := range c.Apps {
+		c.writeApp(b, a)
+	}
+	for _, r := range c.Routes {
+		c.writeRoute(b, r)
+	}
+	return b.Flush()
+}
+
+func (c *Config) writeApp(b *bufio.Writer, a *App) {
+	fmt.Fprintf(b, "\n[app.%s]\n", a.Name)
+	effective := *a
+	effective.Limits = c.AppLimits(a)
+	writeLines(b, appKeys, &effective, func(name string) note {
+		switch {
+		case a.Set.Has(name):
+			return own
+		case a.meaningless(name):
+			return hidden
+		case isLimit(name):
+			return inherited
+		}
+		return byDefault
+	})
+}
+
+func (c *Config) writeRoute(b *bufio.Writer, r *Route) {
+	b.WriteString("\n[[route]]\n")
+	effective := *r
+	effective.Limits = c.Limits(r)
+	writeLines(b, routeKeys, &effective, func(name string) note {
+		switch {
+		case r.Set.Has(name):
+			return own
+		case isLimit(name) && r.Root != "" && name != "max_body":
+			return hidden
+		case isLimit(name):
+			return inherited
+		case name == "app" && r.App != "":
+			return own // the only app there is
+		}
+		return byDefault
+	})
+}
+
+// A note says where a setting that is shown comes from.
+type note uint8
+
+const (
+	own       note = iota // the section has it
+	byDefault             // nobody set it
+	inherited             // a section above has it, or its default
+	hidden                // it means nothing here
+)
+
+func ownOrDefault(s Set) func(string) note {
+	return func(name string) note {
+		if s.Has(name) {
+			return own
+		}
+		return byDefault
+	}
+}
+
+func writeLines[S any](b *bufio.Writer, keys []key[S], from *S, origin func(name string) note) {
+	for _, l := range linesOf(keys, "") {
+		value := l.text(from)
+		absent := value == `""` || value == "{ }" || value == "[]"
+		switch origin(l.name) {
+		case own:
+			fmt.Fprintf(b, "%s = %s\n", l.name, value)
+		case byDefault:
+			if !absent {
+				fmt.Fprintf(b, "%s = %s  # default\n", l.name, value)
+			}
+		case inherited:
+			fmt.Fprintf(b, "#%s = %s  # from above\n", l.name, value)
+		case hidden:
+		}
+	}
+}
+
+func isLimit(name string) bool {
+	return slices.ContainsFunc(linesOf(limitKeys, ""), func(l line[Limits]) bool { return l.name == name })
+}
