@@ -1,0 +1,66 @@
+"""Hosts a WSGI application on the listening socket at descriptor 0.
+
+Run as: python3 PATH/TO/frontd_wsgi MODULE[:CALLABLE] [--directory DIR] [--threads N] [--dev]
+"""
+
+import os
+import sys
+
+if not __package__:
+    # Started by path: Python has put this folder first in sys.path, where its
+    # files would pass for modules. The folder above has one name, taken away
+    # again when it is loaded.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import argparse  # noqa: E402
+import faulthandler  # noqa: E402
+import gc  # noqa: E402
+import signal  # noqa: E402
+
+from frontd_wsgi import environ, gateway, host, loader  # noqa: E402
+from frontd_wsgi.errors import log  # noqa: E402
+
+# Exit status of a host whose application could not be loaded.
+LOAD_FAILED = 3
+
+
+def main():
+    options = parse_arguments()
+    # A stuck process can say where: kill -QUIT. A crash in C code says it itself.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGQUIT, all_threads=True, chain=False)
+    os.chdir(options.directory)
+    sys.path[0] = os.getcwd()
+    sys.argv = sys.argv[:1]  # the arguments are not the application's
+
+    listener = host.take_listener()
+    peers = host.allowed_peers()
+    try:
+        app = loader.load(options.target)
+    except loader.LoadError as e:
+        log("cannot load the application: %s" % e)
+        return LOAD_FAILED
+    # What was loaded stays: the collector need not look at it for every request.
+    gc.collect()
+    gc.freeze()
+
+    handler = gateway.Gateway(app, environ.constants(options.threads), options.dev)
+    server = host.Host(listener, handler, options.threads, peers)
+    host.install_signals(server)
+    return server.run()
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="frontd_wsgi")
+    parser.add_argument("target", metavar="MODULE[:CALLABLE]")
+    parser.add_argument("--directory", default=".", help="the application's folder: working directory and import path")
+    parser.add_argument("--threads", type=int, default=1, help="requests served at once")
+    parser.add_argument("--dev", action="store_true", help="show local variables in tracebacks")
+    options = parser.parse_args()
+    if not 1 <= options.threads <= 1024:
+        parser.error("--threads must be from 1 to 1024")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

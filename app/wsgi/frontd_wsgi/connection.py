@@ -1,0 +1,344 @@
+"""One FastCGI connection: takes its records apart, one request at a time."""
+
+import collections
+import select
+import socket
+import struct
+import threading
+
+from . import record
+from .errors import RequestAborted, log
+from .record import ProtocolError, pack_header, unpack_header
+
+# Bytes that one recv may take: a request with a small body comes in one.
+RECEIVE = 65536
+# Bytes that are read past the end of a request to reach the next one, when
+# the application left its body unread. More than that closes the connection.
+MAX_DRAIN = 256 << 10
+# Bytes of the body that are taken in to see whether an ABORT_REQUEST stands behind them.
+MAX_READ_AHEAD = 256 << 10
+# Seconds that a peer may neither send the body it owes nor take the answer.
+# The web server has the finer clocks; this one frees the thread if it has none.
+STALL_TIMEOUT = 600
+
+_STALL = struct.pack("ll", STALL_TIMEOUT, 0)  # struct timeval
+_ABORTED = "the web server aborted the request"
+_LOST = "the web server closed the connection"
+
+
+class Connection:
+    """Owned by one thread at a time; only lock and what it guards is for all.
+
+    next_request reads heads and never waits; read_stdin reads a body and
+    does. Between them lies one request, from request_id != 0 to finish.
+    """
+
+    __slots__ = ("sock", "fd", "values", "lock", "registered", "request_id", "keep", "aborted", "lost",
+                 "stdin_done", "_buf", "_pos", "_content", "_skip", "_ignored", "_pieces", "_params",
+                 "_environ", "_stderr_used", "_closing")
+
+    def __init__(self, sock, values):
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.values = values  # what GET_VALUES is answered with
+        self.lock = threading.Lock()  # one record at a time: wsgi.errors may be written by any thread
+        self.registered = False  # the poller's: it knows this descriptor
+        self.request_id = 0
+        self.keep = False
+        self.aborted = False  # by ABORT_REQUEST, or lost
+        self.lost = False
+        self.stdin_done = True
+        self._buf = b""  # received, not taken apart from _pos on
+        self._pos = 0
+        self._content = 0  # bytes of the current STDIN record still to come
+        self._skip = 0  # bytes of padding or ignored content still to come
+        self._ignored = 0  # bytes ignored since the last request
+        self._pieces = collections.deque()  # of the body, received and not read
+        self._params = record.PairsDecoder()
+        self._environ = None  # the head being read
+        self._stderr_used = False
+        self._closing = False  # answered; waits only for the peer's end
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _STALL)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # Receiving.
+
+    def receive(self):
+        """Takes what has arrived. Returns False if the peer is gone."""
+        try:
+            data = self.sock.recv(RECEIVE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        return self._received(data)
+
+    def _received(self, data):
+        if not data:
+            self.lost = self.aborted = True
+            return False
+        if self._pos >= len(self._buf):
+            self._buf = data
+        else:
+            # A bytearray grows in place: many small arrivals cost no more than one.
+            rest = self._buf if isinstance(self._buf, bytearray) else bytearray(self._buf)
+            del rest[:self._pos]
+            rest += data
+            self._buf = rest
+        self._pos = 0
+        return True
+
+    def partial(self):
+        """Reports whether a request has begun to arrive."""
+        return self.request_id != 0
+
+    def next_request(self):
+        """Returns the params of the next request, or None if more must be
+        received first. Its body is then for read_stdin."""
+        while self._next_header():
+            version, kind, request_id, length, padding, _ = unpack_header(self._buf, self._pos)
+            start = self._pos + record.HEADER_LENGTH
+            if request_id and kind != record.BEGIN_REQUEST and request_id != self.request_id:
+                self._ignore(kind, length, padding)
+                continue
+            if start + length > len(self._buf):
+                return None  # what matters below is small, or bounded by _params
+            self._consume(start + length, padding)
+            if request_id == 0:
+                self._management(kind, start, length)
+            elif kind == record.PARAMS:
+                if length:
+                    self._params.add(self._buf[start:start + length], self._environ)
+                    continue
+                self._params.end()
+                self._begin_body()
+                environ, self._environ = self._environ, None
+                return environ
+            elif kind == record.BEGIN_REQUEST:
+                self._begin(request_id, start, length)
+            elif kind == record.ABORT_REQUEST:
+                self.request_id = 0
+                self.send(record.end_request(request_id, 1))
+                self._closing = not self.keep
+            elif kind == record.STDIN:
+                raise ProtocolError("STDIN before the end of PARAMS")
+        return None
+
+    def _next_header(self):
+        """Skips what is to be skipped. Returns whether a whole header is there."""
+        left = len(self._buf) - self._pos
+        if self._skip:
+            n = min(self._skip, left)
+            self._pos += n
+            self._skip -= n
+            left -= n
+            if self._skip:
+                return False
+        if left < record.HEADER_LENGTH:
+            return False
+        if self._buf[self._pos] != record.VERSION:
+            raise ProtocolError("record of version %d, want 1 (FastCGI 3.3)" % self._buf[self._pos])
+        return True
+
+    def _consume(self, end, padding):
+        self._pos = end
+        if padding:
+            left = len(self._buf) - end
+            self._pos += min(padding, left)
+            self._skip = max(0, padding - left)
+
+    def _ignore(self, kind, length, padding):
+        """Passes over a record of an inactive request (FastCGI 3.3). Mostly it
+        is the rest of a body that the application did not read."""
+        if kind == record.STDIN and length == 0:
+            self.stdin_done = True
+        self._ignored += record.HEADER_LENGTH + length
+        if self._ignored > MAX_DRAIN:
+            raise ProtocolError("over %d bytes that belong to no request" % MAX_DRAIN)
+        self._pos += record.HEADER_LENGTH
+        self._skip = length + padding
+
+    def _management(self, kind, start, length):
+        if kind == record.GET_VALUES:
+            self.send(record.values_result(bytes(self._buf[start:start + length]), self.values))
+        else:
+            self.send(record.unknown_type(kind))
+
+    def _begin(self, request_id, start, length):
+        role, flags = record.begin_body(self._buf, start, length)
+        if self.request_id:
+            self._refuse_multiplexing(request_id)
+            return
+        if self._closing:
+            raise ProtocolError("BEGIN_REQUEST after the last request of a connection")
+        self.keep = flags & record.KEEP_CONN != 0
+        if role != record.RESPONDER:
+            self.send(record.end_request(request_id, 0, record.UNKNOWN_ROLE))
+            self._closing = not self.keep
+            return
+        self.request_id = request_id
+        self._environ = {}
+        self._params.reset()
+
+    def _refuse_multiplexing(self, request_id):
+        if request_id == self.request_id:
+            raise ProtocolError("BEGIN_REQUEST with the id of an active request")
+        self.send(record.end_request(request_id, 0, record.CANT_MPX_CONN))
+
+    # The body of the current request.
+
+    def _begin_body(self):
+        self.aborted = self.stdin_done = self._stderr_used = False
+        self._ignored = 0
+        buf, pos = self._buf, self._pos
+        # Nearly every request has no body, and its empty STDIN came along.
+        if len(buf) - pos >= 8 and not self._skip and buf[pos + 1] == record.STDIN:
+            version, _, request_id, length, padding, _ = unpack_header(buf, pos)
+            if request_id == self.request_id and length == 0 and version == record.VERSION:
+                self.stdin_done = True
+                self._consume(pos + record.HEADER_LENGTH, padding)
+
+    def read_stdin(self):
+        """Waits for a piece of the body. Returns b"" at the end of FCGI_STDIN."""
+        while not self._pieces:
+            if self.aborted:
+                raise RequestAborted(_LOST if self.lost else _ABORTED)
+            if self.stdin_done:
+                return b""
+            try:
+                if not self._parse_body():
+                    self._received(self.sock.recv(RECEIVE))
+            except ProtocolError as e:
+                log("connection closed: %s" % e)
+                self.lost = self.aborted = True
+            except OSError:
+                self.lost = self.aborted = True
+        return self._pieces.popleft()
+
+    def check_aborted(self):
+        """Reports whether the request is aborted or its connection gone,
+        from what has arrived: it does not wait."""
+        while not self.aborted:
+            try:
+                while self._parse_body():
+                    pass
+                if self.aborted or sum(map(len, self._pieces)) >= MAX_READ_AHEAD:
+                    break
+                data = self.sock.recv(RECEIVE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except (OSError, ProtocolError):
+                data = b""
+            self._received(data)
+        return self.aborted or self._hung_up()
+
+    def _hung_up(self):
+        """Reports whether the peer is gone although its bytes still wait here."""
+        poll = select.poll()
+        poll.register(self.fd, 0)  # POLLHUP and POLLERR come unasked
+        if poll.poll(0):
+            self.lost = self.aborted = True
+        return self.aborted
+
+    def _parse_body(self):
+        """Takes one record, or a piece of one, apart. Returns False if none is there."""
+        if self._content:
+            piece = bytes(self._buf[self._pos:self._pos + self._content])
+            if not piece:
+                return False
+            self._pieces.append(piece)
+            self._pos += len(piece)
+            self._content -= len(piece)
+            return True
+        if not self._next_header():
+            return False
+        _, kind, request_id, length, padding, _ = unpack_header(self._buf, self._pos)
+        start = self._pos + record.HEADER_LENGTH
+        if request_id == self.request_id and kind == record.STDIN and not self.stdin_done:
+            self._pos, self._content, self._skip = start, length, padding
+            self.stdin_done = length == 0
+        elif request_id == 0 or kind == record.BEGIN_REQUEST:
+            if start + length > len(self._buf):
+                return False
+            self._consume(start + length, padding)
+            if request_id == 0:
+                self._management(kind, start, length)
+            else:
+                record.begin_body(self._buf, start, length)
+                self._refuse_multiplexing(request_id)
+        else:
+            self.aborted = request_id == self.request_id and kind == record.ABORT_REQUEST
+            self._pos, self._skip = start, length + padding
+        return True
+
+    # Sending.
+
+    def send(self, data):
+        """Sends whole records. The peer's absence is RequestAborted."""
+        with self.lock:
+            self._send(data)
+
+    def _send(self, data):
+        if self.lost:
+            raise RequestAborted(_LOST)
+        try:
+            self.sock.sendall(data)
+        except OSError:
+            self.lost = self.aborted = True
+            raise RequestAborted(_LOST) from None
+
+    def send_stderr(self, records):
+        """Sends FCGI_STDERR records. The caller holds lock. Returns False if the peer is gone."""
+        self._stderr_used = True
+        try:
+            self._send(records)
+        except RequestAborted:
+            return False
+        return True
+
+    def finish(self, errors, output, app_status):
+        """Ends the request: sends output and END_REQUEST (FastCGI 5.5)."""
+        request_id = self.request_id
+        with self.lock:
+            errors.detach()
+            if self._stderr_used:
+                output += record.stream_end(record.STDERR, request_id)
+            output += record.end_request(request_id, app_status)
+            try:
+                self._send(output)
+            except RequestAborted:
+                pass  # nobody is left to tell
+        self._leave()
+        self._closing = not self.keep or self.lost
+
+    def cut(self, errors):
+        """Ends the request without END_REQUEST, so that what was sent of its
+        answer cannot be taken for the whole."""
+        with self.lock:
+            errors.detach()
+        self._leave()
+        self._closing = True
+
+    def _leave(self):
+        self.request_id = 0
+        self._pieces.clear()
+        # The rest of a half-read STDIN record belongs to nobody now.
+        self._skip += self._content
+        self._ignored = self._content
+        self._content = 0
+
+    def wants_close(self):
+        """Reports whether the connection has done its last request and nothing
+        of the peer's is on the way: closing over unread bytes would reset the
+        connection and could take the answer with it. Until then it lingers."""
+        return self.lost or (self._closing and self.stdin_done)
+
+    def linger(self):
+        """Marks the connection as closing; tells the peer so at once."""
+        if self._closing and not self.lost:
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                self.lost = True

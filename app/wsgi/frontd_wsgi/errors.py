@@ -1,0 +1,119 @@
+"""What the application's wsgi.errors is: the FCGI_STDERR stream of its request."""
+
+import os
+import sys
+import threading
+import traceback
+
+from .record import STDERR, stream
+
+# An unfinished line longer than this goes out as it is, in characters.
+MAX_PARTIAL = 8192
+
+_OWN = os.path.join(os.path.dirname(__file__), "")
+
+
+class RequestAborted(ConnectionAbortedError):
+    """The web server aborted the request (FastCGI 5.4), or its connection is gone."""
+
+
+def log(message):
+    """Writes a line about the host itself to the process's stderr."""
+    try:
+        sys.stderr.write("frontd-wsgi: %s\n" % message)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # nobody reads it any more: there is no other place to say so
+
+
+def format_exception(exc, dev):
+    """Returns the traceback without the host's own frames at its top; with
+    the locals of each frame if dev."""
+    tb = exc.__traceback__
+    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(_OWN):
+        tb = tb.tb_next
+    report = traceback.TracebackException(type(exc), exc, tb, capture_locals=dev)
+    return "".join(report.format())
+
+
+class Errors:
+    """A text stream, fit for several threads at once: a line is never mixed
+    with another thread's, even if it is written in pieces, as print() does.
+
+    After the end of its request, text goes to the process's stderr: the
+    connection may already carry another request.
+    """
+
+    __slots__ = ("_connection", "_request_id", "_partial")
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+    closed = False
+
+    def __init__(self, connection, request_id):
+        self._connection = connection
+        self._request_id = request_id
+        self._partial = None  # thread -> its unfinished line
+
+    def write(self, text):
+        if not isinstance(text, str):
+            raise TypeError("wsgi.errors takes str, not %s" % type(text).__name__)
+        thread = threading.get_ident()
+        if self._partial:
+            line = self._partial.pop(thread, "") + text
+        else:
+            line = text
+        cut = line.rfind("\n") + 1
+        if len(line) - cut > MAX_PARTIAL:
+            cut = len(line)
+        if cut < len(line):
+            if self._partial is None:
+                self._partial = {}
+            self._partial[thread] = line[cut:]
+        if cut:
+            self._send(line[:cut])
+        return len(text)
+
+    def writelines(self, lines):
+        self.write("".join(lines))
+
+    def flush(self):
+        if self._partial:
+            line = self._partial.pop(threading.get_ident(), "")
+            if line:
+                self._send(line)
+
+    def writable(self):
+        return True
+
+    def readable(self):
+        return False
+
+    def seekable(self):
+        return False
+
+    def isatty(self):
+        return False
+
+    def flush_all(self):
+        """Sends the unfinished lines of every thread: the request is ending."""
+        while self._partial:
+            self._send(self._partial.popitem()[1])
+
+    def detach(self):
+        """Cuts the stream from its connection. The caller holds the connection's lock."""
+        self._connection = None
+
+    def _send(self, text):
+        connection = self._connection
+        if connection is not None:
+            content = text.encode("utf-8", "backslashreplace")
+            with connection.lock:
+                if self._connection is not None and connection.send_stderr(
+                        stream(STDERR, self._request_id, content)):
+                    return
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass  # as in log

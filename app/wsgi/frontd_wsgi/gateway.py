@@ -1,0 +1,237 @@
+"""One request through the application: the server side of PEP 3333."""
+
+from . import head
+from .environ import BadRequest, complete
+from .errors import Errors, RequestAborted, format_exception, log
+from .input import Input
+from .record import STDOUT, stream, stream_end
+
+_FAILURE = (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n"
+            b"Internal Server Error\n")
+_BAD_REQUEST = (b"Status: 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\n"
+                b"Bad Request\n")
+# appStatus (FastCGI 5.5) of a request that the application did not answer itself.
+_FAILED = 1
+
+
+class Gateway:
+    """Serves requests with one application. Immutable, so any thread may use it."""
+
+    def __init__(self, app, constants, dev):
+        self._app = app
+        self._constants = constants
+        self._dev = dev
+
+    def serve(self, connection, environ):
+        """Serves the request that connection has begun, to its end.
+
+        Returns False if the application asked the process to exit.
+        """
+        errors = Errors(connection, connection.request_id)
+        answer = Answer(connection, errors)
+        body = None
+        exiting = False
+        try:
+            try:
+                length = complete(environ)
+                environ.update(self._constants)
+                environ["wsgi.errors"] = errors
+                environ["frontd.aborted"] = connection.check_aborted
+                environ["wsgi.input"] = body = Input(connection, length)
+                answer.bodyless = answer.is_head = environ["REQUEST_METHOD"] == "HEAD"
+                self._run(environ, answer)
+            except BaseException as e:
+                exiting = isinstance(e, (SystemExit, KeyboardInterrupt))
+                self._report(e, connection, errors)
+                answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else _FAILURE)
+        finally:
+            if body is not None:
+                body.detach()
+        return not exiting
+
+    def _run(self, environ, answer):
+        result = self._app(environ, answer.start_response)
+        kind = type(result)
+        if (kind is list or kind is tuple) and not answer.sending:
+            answer.send_all(result)  # all of it is here: in one piece, end included
+            return
+        try:
+            answer.send_each(result)
+        finally:
+            self._close(result, answer)
+        answer.finish()
+
+    def _close(self, result, answer):
+        """Calls close() of the iterable. What it raises is logged; the answer stands."""
+        close = getattr(result, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except Exception as e:
+            self._report(e, answer.connection, answer.errors)
+
+    def _report(self, exc, connection, errors):
+        if isinstance(exc, RequestAborted) and connection.aborted:
+            return  # the web server's doing, and it knows
+        if isinstance(exc, BadRequest):
+            errors.write("frontd-wsgi: bad request: %s\n" % exc)
+            return
+        errors.flush_all()
+        errors.write(format_exception(exc, self._dev))
+
+
+class Answer:
+    """The answer to one request, from start_response to END_REQUEST."""
+
+    __slots__ = ("connection", "errors", "is_head", "bodyless", "sending", "_id", "_head", "_length", "_sent", "_over")
+
+    def __init__(self, connection, errors):
+        self.connection = connection
+        self.errors = errors
+        self.is_head = False
+        self.bodyless = False  # HEAD, 204 and 304 have no body (RFC 9110 6.4.1)
+        self.sending = False  # the head has been sent
+        self._id = connection.request_id
+        self._head = None
+        self._length = None  # the Content-Length that was announced
+        self._sent = 0
+        self._over = False
+
+    def start_response(self, status, headers, exc_info=None):
+        if self._over:
+            raise RuntimeError("start_response called after the end of the request")
+        if exc_info:
+            try:
+                if self.sending:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # no cycle through this frame (PEP 3333)
+        elif self._head is not None:
+            raise RuntimeError("start_response called a second time without exc_info")
+        self._head, self._length, code = head.encode(status, headers)
+        self.bodyless = self.is_head or code == 204 or code == 304
+        return self.write
+
+    def write(self, data):
+        """The callable that start_response returns: sends data before it returns."""
+        if self._over:
+            raise RuntimeError("write called after the end of the request")
+        if not isinstance(data, bytes):
+            raise TypeError("write takes bytes, not %s" % type(data).__name__)
+        if data:
+            self._put(data)
+
+    def send_all(self, items):
+        """Answers with all of items, and ends the request."""
+        if len(items) == 1 and type(items[0]) is bytes:
+            data = items[0]
+        else:
+            for item in items:
+                self._check(item)
+            data = b"".join(items)
+        if self._head is None:
+            raise RuntimeError("the application did not call start_response")
+        if data:
+            self._announce(len(data))
+            data = self._fitting(data)
+        self._end(data)
+
+    def send_each(self, iterable):
+        """Sends each item before it asks for the next (PEP 3333, "Buffering and Streaming")."""
+        one = False
+        if not self.sending and hasattr(iterable, "__len__"):
+            one = len(iterable) == 1
+        for item in iterable:
+            self._check(item)
+            if not item:
+                continue
+            if one and not self.sending and self._head is not None:
+                self._announce(len(item))
+            if not self._put(item):
+                return
+
+    def finish(self):
+        """Ends the answer when the application has nothing more to say."""
+        if self._head is None:
+            raise RuntimeError("the application did not call start_response")
+        self._end(b"")
+
+    def fail(self, page):
+        """Ends a request that the application failed: with page, or with a
+        broken answer if some of it has gone out."""
+        self._over = True
+        connection = self.connection
+        if connection.request_id == 0:
+            return  # it had ended before the exception came
+        if connection.lost:
+            connection.cut(self.errors)
+        elif connection.aborted:
+            connection.finish(self.errors, b"", _FAILED)
+        elif self.sending:
+            connection.cut(self.errors)
+        else:
+            self.errors.flush_all()
+            connection.finish(self.errors, stream(STDOUT, self._id, page) + stream_end(STDOUT, self._id), _FAILED)
+
+    def _check(self, item):
+        if not isinstance(item, bytes):
+            raise TypeError("the application's iterable gave %s, must be bytes" % type(item).__name__)
+
+    def _announce(self, length):
+        """Adds a Content-Length where the application set none and length is known."""
+        if self._length is None and not (self.bodyless and self._head[8:11] in (b"204", b"304")):
+            self._length = length
+            self._head += b"Content-Length: %d\r\n" % length
+
+    def _fitting(self, data):
+        """Drops what goes over Content-Length, and says so."""
+        if self.bodyless:
+            return b""
+        length = self._length
+        if length is not None and self._sent + len(data) > length:
+            self.errors.write("frontd-wsgi: the answer is longer than its Content-Length of %d: the rest is dropped\n"
+                              % length)
+            data = data[:length - self._sent]
+        self._sent += len(data)
+        return data
+
+    def _put(self, data):
+        """Sends data now, with the head if it is the first. Returns False if
+        some of it, and so all that may follow, is not wanted."""
+        if self._head is None:
+            raise RuntimeError("the application gave data before it called start_response")
+        size = len(data)
+        data = self._fitting(data)
+        whole = len(data) == size
+        if not self.sending:
+            self.sending = True
+            data = self._head + b"\r\n" + data
+        elif self.connection.check_aborted():
+            raise RequestAborted("the web server aborted the request")
+        if data:
+            self.connection.send(stream(STDOUT, self._id, data))
+        return whole
+
+    def _end(self, data):
+        if not self.sending:
+            if self._length is None and not data and not self.bodyless:
+                self._announce(0)
+            data = self._head + b"\r\n" + data
+            self.sending = True
+        connection = self.connection
+        self.errors.flush_all()
+        if connection.aborted:
+            raise RequestAborted("the web server aborted the request")
+        if self._length is not None and self._sent < self._length and not self.bodyless:
+            self.errors.write("frontd-wsgi: the answer is %d bytes short of its Content-Length of %d: it is cut\n"
+                              % (self._length - self._sent, self._length))
+            if data:
+                connection.send(stream(STDOUT, self._id, data))
+            self._over = True
+            connection.cut(self.errors)
+            return
+        self._over = True
+        if data:
+            data = stream(STDOUT, self._id, data)
+        connection.finish(self.errors, data + stream_end(STDOUT, self._id), 0)

@@ -1,0 +1,209 @@
+"""The host: accepts connections, gives each request a thread, stops in order."""
+
+import errno
+import ipaddress
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+
+from .connection import Connection
+from .errors import RequestAborted, log
+from .poller import Poller
+from .record import ProtocolError
+
+# Connections kept open with no request on them. Over it, the one idle the longest is closed.
+MAX_IDLE = 512
+# Milliseconds until the next accept when the process has no descriptor left.
+ACCEPT_PAUSE = 100
+# Milliseconds that a stopping host waits for the rest of a request that has begun to arrive.
+PARTIAL_GRACE = 2000
+
+
+class Host:
+    """Serves a listening socket with a number of threads.
+
+    A connection is owned by whoever took it out of idle: that is one
+    operation of a dict, so no lock is needed around it.
+    """
+
+    def __init__(self, listener, gateway, threads, allowed_peers=None):
+        self._listener = listener
+        self._gateway = gateway
+        self._threads = threads
+        self._allowed_peers = allowed_peers
+        self._values = {"FCGI_MAX_CONNS": str(threads), "FCGI_MAX_REQS": str(threads), "FCGI_MPXS_CONNS": "0"}
+        self._idle = {}  # descriptor -> Connection, the longest idle first
+        self._stopping = False
+        self._status = 0
+        # Other workers share this socket: another may have taken the
+        # connection that this one was woken for.
+        listener.setblocking(False)
+        self._wake_read, self._wake_write = os.pipe()
+        self._poller = Poller(listener.fileno(), self._wake_read, threads)
+
+    def stop(self, status=0):
+        """Stops accepting; run returns when the requests in hand have ended.
+        Safe in a signal handler and in any thread."""
+        self._status = max(self._status, status)
+        if not self._stopping:
+            self._stopping = True
+            os.write(self._wake_write, b"s")  # never read, so it wakes every thread
+
+    def run(self):
+        """Serves until stop. Returns the process's exit status."""
+        if self._threads == 1:
+            self._loop()
+        else:
+            threads = [
+                threading.Thread(target=self._loop, name="request-%d" % (n + 1))
+                for n in range(self._threads)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()  # signal handlers run meanwhile: this is the main thread
+        self._listener.close()
+        return self._status
+
+    def _loop(self):
+        listener_fd = self._listener.fileno()
+        while not self._stopping:
+            for fd in self._poller.wait():
+                if fd == listener_fd:
+                    if not self._stopping:
+                        self._accept()
+                    continue
+                connection = self._idle.pop(fd, None)
+                if connection is not None:
+                    self._serve(connection)
+        self._poller.stop_listening()
+        self._drain()
+
+    def _accept(self):
+        try:
+            sock, address = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return  # another worker has it, or the peer thought better
+        except OSError as e:
+            log("cannot accept: %s" % e)
+            if e.errno not in (errno.EMFILE, errno.ENFILE) or not self._close_longest_idle():
+                self._pause()
+            return
+        sock.setblocking(True)
+        if not self._is_allowed(sock, address):
+            sock.close()
+            return
+        if len(self._idle) >= MAX_IDLE:
+            self._close_longest_idle()
+        try:
+            connection = Connection(sock, self._values)
+        except OSError:
+            sock.close()  # gone already
+            return
+        self._serve(connection)
+
+    def _is_allowed(self, sock, address):
+        if self._allowed_peers is None or sock.family == socket.AF_UNIX:
+            return True
+        if normalized_address(address[0]) in self._allowed_peers:
+            return True
+        log("connection from %s refused: not in FCGI_WEB_SERVER_ADDRS" % address[0])
+        return False
+
+    def _close_longest_idle(self):
+        for fd in list(self._idle):
+            connection = self._idle.pop(fd, None)
+            if connection is not None:
+                self._close(connection)
+                return True
+        return False
+
+    def _pause(self):
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        poll.poll(ACCEPT_PAUSE)
+
+    def _serve(self, connection):
+        """Serves what has arrived on connection, which the caller owns, and
+        lets it rest until more comes, or closes it."""
+        try:
+            alive = connection.receive() and self._serve_requests(connection)
+        except ProtocolError as e:
+            log("connection closed: %s" % e)
+            alive = False
+        except RequestAborted:
+            alive = False
+        if not alive or connection.wants_close() or (self._stopping and not connection.partial()):
+            self._close(connection)
+            return
+        connection.linger()
+        self._idle[connection.fd] = connection
+        self._poller.arm(connection)
+
+    def _serve_requests(self, connection):
+        while True:
+            environ = connection.next_request()
+            if environ is None:
+                return True
+            if not self._gateway.serve(connection, environ):
+                self.stop(1)
+
+    def _close(self, connection):
+        self._poller.forget(connection)
+        connection.sock.close()
+
+    def _drain(self):
+        """Serves what has arrived on idle connections and closes them."""
+        while True:
+            try:
+                _, connection = self._idle.popitem()
+            except KeyError:
+                return
+            if connection.partial():
+                poll = select.poll()
+                poll.register(connection.fd, select.POLLIN)
+                if not poll.poll(PARTIAL_GRACE):
+                    self._close(connection)
+                    continue
+            self._serve(connection)
+
+
+def normalized_address(text):
+    """Returns an IP address in a form that compares; IPv4 in IPv6 is IPv4."""
+    address = ipaddress.ip_address(text.strip().partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def allowed_peers():
+    """Reads FCGI_WEB_SERVER_ADDRS (FastCGI 3.2). Returns None if it is not set."""
+    addresses = os.environ.get("FCGI_WEB_SERVER_ADDRS")
+    if addresses is None:
+        return None
+    try:
+        return {normalized_address(a) for a in addresses.split(",")}
+    except ValueError as e:
+        sys.exit("frontd-wsgi: FCGI_WEB_SERVER_ADDRS: %s" % e)
+
+
+def take_listener():
+    """Takes the listening socket from descriptor 0 (FastCGI 2.2), which is
+    /dev/null from then on: neither the application nor what it starts may read it."""
+    try:
+        listener = socket.socket(fileno=os.dup(0))
+    except OSError as e:
+        raise SystemExit("frontd-wsgi: descriptor 0 is not a socket (%s): start it with a supervisor, "
+                         "such as frontd or spawn-fcgi" % e.strerror)
+    os.set_inheritable(listener.fileno(), False)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return listener
+
+
+def install_signals(host):
+    """TERM and INT stop the host. A process that still loads the application dies of them."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: host.stop())
