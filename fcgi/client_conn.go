@@ -153,9 +153,11 @@ func (c *clientConn) stderr(s *stream, h Header) error {
 		if err != nil || len(b) == 0 {
 			break
 		}
+		s.mu.Lock()
 		if s.stderr != nil {
 			s.stderr(b)
 		}
+		s.mu.Unlock()
 	}
 	if c.window > 0 {
 		// Its consumer is this loop: the window opens again at once.

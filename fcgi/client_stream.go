@@ -20,8 +20,6 @@ type stream struct {
 	c  *clientConn
 	id uint16
 
-	stderr func([]byte)
-
 	// Owned by the read loop.
 	dirty       bool
 	stderrTaken int64
@@ -30,10 +28,11 @@ type stream struct {
 
 	news chan struct{} // capacity 1: something below changed, for the consumer
 
-	mu          sync.Mutex // guards the fields below
-	room        sync.Cond  // the read loop may deliver again
-	more        sync.Cond  // the pump may send again
-	buf         []byte     // came and not taken
+	mu          sync.Mutex   // guards the fields below
+	stderr      func([]byte) // Request.Stderr; nil once the request is closed
+	room        sync.Cond    // the read loop may deliver again
+	more        sync.Cond    // the pump may send again
+	buf         []byte       // came and not taken
 	spare       []byte
 	stdoutEnded bool
 	ended       bool // END_REQUEST was read
@@ -171,12 +170,12 @@ func stopTimer(t *time.Timer) {
 // endLocked says how the stream ended, or nil if it has not.
 func (s *stream) endLocked() error {
 	switch {
-	case s.pumpErr != nil:
-		return &BodyError{Err: s.pumpErr}
 	case s.ended && s.status != StatusRequestComplete:
 		return &StatusError{Status: s.status}
 	case s.ended:
 		return io.EOF
+	case s.pumpErr != nil:
+		return &BodyError{Err: s.pumpErr}
 	case s.err != nil && s.stdoutEnded && s.err == ErrTruncated:
 		return io.EOF // §3.3: the stream's own end was there; only the connection is lost
 	case s.err != nil:

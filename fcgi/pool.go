@@ -39,8 +39,7 @@ type Upstream struct {
 // are ready, and go with Drain and Remove.
 type Pool struct {
 	// Immutable.
-	size    int           // requests that may wait
-	timeout time.Duration // for how long
+	size int // requests that may wait
 
 	mu        sync.Mutex // guards the fields below
 	upstreams []*Upstream
@@ -64,11 +63,8 @@ type waiter struct {
 	queued     bool
 }
 
-// NewPool returns a pool whose queue holds size requests for at most timeout.
-// size 0 means that no request waits; timeout 0 means no bound in time.
-func NewPool(size int, timeout time.Duration) *Pool {
-	return &Pool{size: size, timeout: timeout}
-}
+// NewPool returns a pool whose queue holds size requests; 0 means that none waits.
+func NewPool(size int) *Pool { return &Pool{size: size} }
 
 // Add makes a worker available.
 func (p *Pool) Add(u *Upstream) {
@@ -143,11 +139,20 @@ func (p *Pool) refuseAllLocked(err error) {
 	}
 }
 
-// Acquire waits for a worker. avoid, if not nil, is one to be taken only if
-// there is no other: it just lost this request. front puts the request before
-// those that wait, since it has waited already. The caller gives the worker
-// back with Release.
-func (p *Pool) Acquire(ctx context.Context, avoid *Upstream, front bool) (*Upstream, error) {
+// A Turn says how a request waits for a worker.
+type Turn struct {
+	Timeout time.Duration // for how long; 0: no bound
+	// Lost, if not nil, is the worker that just lost this request: it is
+	// taken only if there is no other, and the request, which has waited
+	// already, goes before those that wait.
+	Lost *Upstream
+}
+
+// Acquire waits for a worker: ErrQueueFull, ErrQueueTimeout, ErrPoolClosed,
+// the error given to SetFailing, or the cause of ctx's end where there is
+// none to be had. The caller gives the worker back with Release.
+func (p *Pool) Acquire(ctx context.Context, turn Turn) (*Upstream, error) {
+	avoid, front := turn.Lost, turn.Lost != nil
 	p.mu.Lock()
 	if err := p.refusalLocked(); err != nil {
 		p.stats.refused++
@@ -169,7 +174,7 @@ func (p *Pool) Acquire(ctx context.Context, avoid *Upstream, front bool) (*Upstr
 	w := &waiter{ready: make(chan *Upstream, 1), avoid: avoid}
 	p.linkLocked(w, front)
 	p.mu.Unlock()
-	return p.wait(ctx, w)
+	return p.wait(ctx, w, turn.Timeout)
 }
 
 func (p *Pool) refusalLocked() error {
@@ -182,10 +187,10 @@ func (p *Pool) refusalLocked() error {
 	return nil
 }
 
-func (p *Pool) wait(ctx context.Context, w *waiter) (*Upstream, error) {
+func (p *Pool) wait(ctx context.Context, w *waiter, timeout time.Duration) (*Upstream, error) {
 	var expired <-chan time.Time
-	if p.timeout > 0 {
-		t := time.NewTimer(p.timeout)
+	if timeout > 0 {
+		t := time.NewTimer(timeout)
 		defer t.Stop()
 		expired = t.C
 	}

@@ -99,7 +99,7 @@ func (r *Response) Close() {
 	if unfinished {
 		s.err = ErrAborted
 	}
-	s.buf = nil
+	s.buf, s.stderr = nil, nil
 	s.room.Signal()
 	s.more.Signal()
 	s.mu.Unlock()

@@ -86,7 +86,7 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 	if err := r.readHead(ctx, req); err != nil {
 		r.err = err
 		r.Close()
-		return nil, &RequestError{Err: err, Began: s.hasBegun(), BodyBusy: r.BodyBusy()}
+		return nil, &RequestError{Err: err, Began: s.hasBegun(), r: r}
 	}
 	return r, nil
 }
@@ -94,13 +94,20 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 // A RequestError is a request that reached an application, or may have, and
 // was not answered with a CGI response.
 type RequestError struct {
-	Err      error
-	Began    bool // some byte of an answer had come
-	BodyBusy bool // Request.Stdin is still being read: see Response.BodyBusy
+	Err   error
+	Began bool // some byte of an answer had come
+
+	r *Response
 }
 
 func (e *RequestError) Error() string { return e.Err.Error() }
 func (e *RequestError) Unwrap() error { return e.Err }
+
+// BodyBusy and Wait are as Response has them.
+func (e *RequestError) BodyBusy() bool { return e.r.BodyBusy() }
+
+// Wait returns when Request.Stdin is used no more.
+func (e *RequestError) Wait() { e.r.Wait() }
 
 func (s *stream) hasBegun() bool {
 	s.mu.Lock()

@@ -1,0 +1,206 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func newFlowApp(t *testing.T) (*peerApp, *Transport) {
+	p, tr := newPeerApp(t)
+	tr.Flow = true
+	return p, tr
+}
+
+func TestFlowRequestsShareAConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, tr := newFlowApp(t)
+		var answers []<-chan answer
+		for range 3 {
+			answers = append(answers, ask(t.Context(), tr, get("/")))
+		}
+		p.accept()
+		p.flow(DefaultWindow)
+		for range answers {
+			id := p.request()
+			p.wantEmpty("stdin", TypeStdin, id)
+		}
+		for _, id := range []uint16{3, 1, 2} { // in another order than they came
+			p.stdout(id, okHead+strings.Repeat("x", int(id)))
+		}
+		for _, id := range []uint16{2, 3, 1} {
+			p.end(id)
+		}
+		total := 0
+		for _, a := range answers {
+			got := <-a
+			total += len(got.body)
+			if got.err != nil {
+				t.Error(got.err)
+			}
+		}
+		if total != 6 || len(p.conns) != 0 {
+			t.Errorf("bodies of %d bytes, %d more connections", total, len(p.conns))
+		}
+	})
+}
+
+// A slow reader stops its own stream only, after one window.
+func TestFlowSlowReader(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, tr := newFlowApp(t)
+		type result struct {
+			resp *Response
+			err  error
+		}
+		slow := make(chan result, 1)
+		go func() {
+			// Its end is received from slow.
+			resp, err := tr.RoundTrip(t.Context(), get("/slow"))
+			slow <- result{resp, err}
+		}()
+		p.accept()
+		p.flow(DefaultWindow)
+		id := p.request()
+		p.wantEmpty("stdin", TypeStdin, id)
+		p.stdout(id, "Content-Type: a/b\n\n")
+		p.stdout(id, strings.Repeat("x", DefaultWindow-len("Content-Type: a/b\n\n")))
+		r := <-slow
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		fast := ask(t.Context(), tr, get("/fast"))
+		other := p.request()
+		p.wantEmpty("stdin", TypeStdin, other)
+		p.stdout(other, okHead+"fast")
+		p.end(other)
+		if got := <-fast; got.body != "fast" {
+			t.Fatalf("behind a slow reader: %+v", got)
+		}
+		// Now the slow one reads, and its window opens as it does.
+		granted := 0
+		body := make(chan answer, 1)
+		go func() {
+			// Its end is received from body.
+			s, err := readAll(r.resp)
+			body <- answer{body: s, err: err}
+		}()
+		_, n, err := parseWindow([]byte(p.want("the window opens", TypeWindow, id)))
+		granted += int(n)
+		if err != nil || granted < DefaultWindow/2 {
+			t.Errorf("granted %d, %v", granted, err)
+		}
+		p.stdout(id, strings.Repeat("y", granted))
+		p.end(id)
+		if got := <-body; got.err != nil || !strings.HasSuffix(got.body, "xy"+strings.Repeat("y", granted-1)) {
+			t.Errorf("%d bytes, %v", len(got.body), got.err)
+		}
+		r.resp.Close()
+	})
+}
+
+func TestFlowWindowOverrun(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, tr := newFlowApp(t)
+		resp := make(chan error, 1)
+		go func() {
+			// Its end is received from resp.
+			r, err := tr.RoundTrip(t.Context(), get("/"))
+			if err == nil {
+				synctest.Wait() // reads nothing until all is there
+				_, err = readAll(r)
+				r.Close()
+			}
+			resp <- err
+		}()
+		p.accept()
+		p.flow(DefaultWindow)
+		id := p.request()
+		p.stdout(id, okHead)
+		p.stdout(id, strings.Repeat("x", DefaultWindow+1))
+		var breach *ProtocolError
+		if err := <-resp; !errors.As(err, &breach) {
+			t.Errorf("error %v, want a protocol error", err)
+		}
+	})
+}
+
+// No more of a body is taken off the client than the application has room for.
+func TestFlowBodyOnDemand(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, tr := newFlowApp(t)
+		body := new(endless)
+		ctx, cancel := context.WithCancel(t.Context())
+		a := ask(ctx, tr, post(io.MultiReader(body)))
+		p.accept()
+		p.flow(1000)
+		id := p.request()
+		if c := p.want("one window", TypeStdin, id); len(c) != 1000 {
+			t.Errorf("STDIN of %d bytes, want the window of 1000", len(c))
+		}
+		synctest.Wait()
+		if body.taken != 1000 {
+			t.Errorf("%d bytes were taken off the client, want 1000", body.taken)
+		}
+		p.send(AppendWindow(nil, id, TypeStdin, 500))
+		if c := p.want("the window's increment", TypeStdin, id); len(c) != 500 {
+			t.Errorf("STDIN of %d bytes, want 500", len(c))
+		}
+		cancel()
+		p.wantEmpty("the abort", TypeAbortRequest, id)
+		<-a
+	})
+}
+
+// An aborted request keeps its id until the application has ended it, and
+// the connection goes on.
+func TestFlowAbort(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, tr := newFlowApp(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		a := ask(ctx, tr, get("/a"))
+		p.accept()
+		p.flow(DefaultWindow)
+		first := p.request()
+		p.wantEmpty("stdin", TypeStdin, first)
+		cancel()
+		p.wantEmpty("the abort", TypeAbortRequest, first)
+		if got := <-a; !errors.Is(got.err, context.Canceled) {
+			t.Errorf("error %v", got.err)
+		}
+		b := ask(t.Context(), tr, get("/b"))
+		second := p.request()
+		if second == first {
+			t.Fatal("the id of an aborted request was used again before its end")
+		}
+		p.wantEmpty("stdin", TypeStdin, second)
+		p.stdout(first, okHead+"of the aborted one")
+		p.end(first)
+		p.stdout(second, okHead+"of the second")
+		p.end(second)
+		if got := <-b; got.err != nil || got.body != "of the second" {
+			t.Errorf("second: %+v", got)
+		}
+	})
+}
+
+func TestFlowBroken(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, tr := newFlowApp(t)
+		a := ask(t.Context(), tr, get("/"))
+		p.accept()
+		p.flow(DefaultWindow)
+		id := p.request()
+		p.wantEmpty("stdin", TypeStdin, id)
+		p.stdout(id, okHead+"half")
+		p.send(AppendEndRequest(nil, id, 1, StatusBroken))
+		got := <-a
+		var broken *StatusError
+		if !errors.As(got.err, &broken) || got.body != "half" {
+			t.Errorf("%q, %v: a broken answer must not look whole", got.body, got.err)
+		}
+	})
+}
