@@ -1,0 +1,122 @@
+package front
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// refusalTimeout bounds the write of a 408 on a connection that is given up.
+const refusalTimeout = time.Second
+
+// slowHead answers a head that did not come in time: net/http would close
+// without a word.
+const slowHead = "HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+	"Content-Length: 43\r\nConnection: close\r\n\r\n408 Request Timeout\nThe head was too slow.\n"
+
+// A Refusal is a head that no handler got to see.
+type Refusal struct {
+	Remote net.Addr
+	Cause  Cause // TooSlow or BadRequest
+	Detail string
+}
+
+// conn is an HTTP/1 connection of which each byte passes the framing check.
+type conn struct {
+	net.Conn
+	refusal func(Refusal) // may be nil
+
+	// active is set by the server from a head's arrival to its answer's end.
+	active atomic.Bool
+
+	// Owned by the server's reader, of which there is one at a time.
+	framing framing
+	pending []byte // to be read in the place of what was refused
+	ended   bool
+}
+
+func newConn(c net.Conn, maxHead int, refusal func(Refusal)) *conn {
+	return &conn{Conn: c, refusal: refusal, framing: framing{maxLine: maxHead + 16<<10}}
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	for len(p) > 0 {
+		if len(c.pending) > 0 {
+			n := copy(p, c.pending)
+			c.pending = c.pending[n:]
+			return n, nil
+		}
+		if c.ended {
+			return 0, io.EOF
+		}
+		n, err := c.Conn.Read(p)
+		keep, bad := c.framing.feed(p[:n])
+		if bad != nil {
+			c.refuse(bad)
+		}
+		if err != nil && keep == 0 && bad == nil {
+			return 0, c.failed(err)
+		}
+		if keep > 0 {
+			return keep, nil // an error comes again at the next read
+		}
+	}
+	return 0, nil
+}
+
+// refuse ends what is read with a piece that net/http answers with 400.
+func (c *conn) refuse(bad error) {
+	state := c.framing.state
+	c.pending, c.ended, c.framing.state = state.poison(), true, refused
+	if c.refusal != nil && state <= inFields {
+		// Of a bad body the handler learns, and the access log by it.
+		c.refusal(Refusal{c.RemoteAddr(), BadRequest, bad.Error()})
+	}
+}
+
+// failed answers 408 where the deadline passed in the midst of a head and
+// nothing else is being answered on the connection.
+func (c *conn) failed(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !c.active.Load() && c.framing.midHead() {
+		c.ended = true
+		if c.Conn.SetWriteDeadline(time.Now().Add(refusalTimeout)) == nil {
+			_, _ = io.WriteString(c.Conn, slowHead) // it is closed next, whether this arrives or not
+		}
+		if c.refusal != nil {
+			c.refusal(Refusal{c.RemoteAddr(), TooSlow, "head not complete in time"})
+		}
+	}
+	return err
+}
+
+// CloseWrite lets the server end its half first, so that an answer given
+// before all was read is not lost to a reset.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// A tlsConn is a conn within TLS; net/http takes Request.TLS from it.
+type tlsConn struct {
+	*conn
+	tls *tls.Conn
+}
+
+func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+
+// trackState is for http.Server.ConnState.
+func trackState(nc net.Conn, state http.ConnState) {
+	switch c := nc.(type) {
+	case *conn:
+		c.active.Store(state == http.StateActive)
+	case tlsConn:
+		c.active.Store(state == http.StateActive)
+	}
+}

@@ -1,0 +1,90 @@
+package front
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// A ServerConfig says how connections are treated. The zero value of each
+// field is its default.
+type ServerConfig struct {
+	Listener Listener // what the chain is told about requests that come in here
+
+	ReadHeaderTimeout time.Duration // a head's whole time, and a TLS handshake's; 0: 10 s; over it 408
+	IdleTimeout       time.Duration // between requests; 0: 75 s
+	MaxHeaderBytes    int           // of a head; 0: 64 KiB; over it (by 4 KiB) 431
+	MaxStreams        int           // requests at once on an HTTP/2 connection; 0: 128
+
+	TLS     *tls.Config   // nil: plain HTTP/1
+	Refusal func(Refusal) // is called for each head that no handler sees; may be nil
+	Log     *slog.Logger  // nil: slog.Default
+}
+
+// A Server is an http.Server behind checked connections.
+type Server struct {
+	*http.Server
+	config ServerConfig
+}
+
+// NewServer returns a server for one listener's kind. Serve it with Serve,
+// stop it with Shutdown or Close.
+func NewServer(handler http.Handler, config ServerConfig) *Server {
+	c := config.withDefaults()
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(c.TLS != nil)
+	return &Server{config: c, Server: &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		MaxHeaderBytes:    c.MaxHeaderBytes,
+		TLSConfig:         c.TLS.Clone(), // net/http adds to it while the listener reads it
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams},
+		ConnState:         trackState,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return WithListener(ctx, c.Listener)
+		},
+		// OPTIONS * comes to the chain as every other request.
+		DisableGeneralOptionsHandler: true,
+	}}
+}
+
+func (c ServerConfig) withDefaults() ServerConfig {
+	if c.ReadHeaderTimeout == 0 {
+		c.ReadHeaderTimeout = 10 * time.Second
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 75 * time.Second
+	}
+	if c.MaxHeaderBytes == 0 {
+		c.MaxHeaderBytes = 64 << 10
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = 128
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// Serve answers on l until Shutdown or Close, after which it returns nil. l is
+// closed in any case.
+func (s *Server) Serve(l net.Listener) error {
+	if s.config.TLS != nil {
+		l = newTLSListener(l, &s.config)
+	} else {
+		l = checkedListener{l, &s.config}
+	}
+	if err := s.Server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
