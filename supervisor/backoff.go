@@ -66,11 +66,10 @@ func (b Backoff) delay(failures int, random float64) time.Duration {
 type row struct{ failures int }
 
 // next takes the end of a process, nil if none could be started, and returns
-// how long to wait before the next start.
+// how long to wait before the next start. An end that was asked for is neither
+// a failure nor a recovery and does not come here.
 func (r *row) next(b Backoff, exit *Exit, served time.Duration, random float64) time.Duration {
 	switch {
-	case exit != nil && exit.Killed != "" && exit.Ready:
-		return 0 // our own doing: neither a failure nor a recovery
 	case exit != nil && exit.OK() && exit.Age >= quickExit:
 		return 0 // as intended
 	case served >= healthyAge:

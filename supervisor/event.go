@@ -31,13 +31,13 @@ type EventKind uint8
 // What happens to a worker. A life is Started, Ready, Stopping, Gone; of these
 // Ready and Stopping may be missing, and nothing follows Gone.
 const (
-	_              EventKind = iota
-	EventStarted             // its process runs
-	EventReady               // it serves: send it requests
-	EventStopping            // it is about to be stopped or killed, see Reason: send it nothing new
-	EventGone                // its process has ended, see Exit
-	EventFailing             // it could not be started, or ended before it was ready, see Err; comes before its Gone
-	EventBackoff             // its slot starts the next one after Delay; comes after Gone or Failing
+	_             EventKind = iota
+	EventStarted            // its process runs
+	EventReady              // it serves: send it requests
+	EventStopping           // it is about to be stopped or killed, see Reason: send it nothing new
+	EventGone               // its process has ended, see Exit
+	EventFailing            // it could not be started, or ended before it was ready, see Err; comes before its Gone
+	EventBackoff            // its slot starts the next one after Delay; comes after Gone or Failing
 	eventKindCount
 )
 

@@ -26,3 +26,149 @@ func (s State) String() string {
 	}
 	return fmt.Sprintf("UNKNOWN(%d)", uint8(s))
 }
+
+// A phase is where a slot stands, as its loop needs to tell it apart.
+type phase uint8
+
+const (
+	phaseQueued      phase = iota // waits for one of the group's turns to start
+	phaseStarting                 // the process runs, Ready has not answered
+	phaseServing                  // Ready has answered
+	phaseDraining                 // Drain runs
+	phaseTerminating              // TERM was sent
+	phaseKilling                  // KILL was sent
+	phaseBackoff                  // no process, waits for the time of the next start
+	phaseGone                     // no process, and there will be none
+	phaseCount
+)
+
+var phaseStates = [phaseCount]State{
+	phaseQueued: StateStarting, phaseStarting: StateStarting, phaseServing: StateServing,
+	phaseDraining: StateStopping, phaseTerminating: StateStopping, phaseKilling: StateStopping,
+	phaseBackoff: StateBackoff, phaseGone: StateGone,
+}
+
+var phaseNames = [phaseCount]string{
+	phaseQueued: "queued", phaseStarting: "starting", phaseServing: "serving", phaseDraining: "draining",
+	phaseTerminating: "terminating", phaseKilling: "killing", phaseBackoff: "backoff", phaseGone: "gone",
+}
+
+func (p phase) String() string { return phaseNames[p] }
+
+// An input is what can happen to a slot.
+type input uint8
+
+const (
+	inTurn         input = iota // one of the group's turns to start is ours
+	inReady                     // Ready returned nil
+	inUnready                   // Ready returned an error
+	inStartTimeout              // Ready took longer than StartTimeout
+	inExited                    // the process ended and its output is read
+	inDrained                   // Drain returned
+	inDeadline                  // Drain, or the process after TERM, took longer than StopTimeout
+	inLost                      // the process did not end after KILL
+	inRetry                     // the time of the next start has come
+	inRecycle                   // asked to stop gracefully and start anew
+	inKill                      // asked to be killed and start anew
+	inStop                      // asked to stop gracefully for good
+	inHalt                      // asked to be killed for good
+	inputCount
+)
+
+var inputNames = [inputCount]string{
+	inTurn: "turn", inReady: "ready", inUnready: "unready", inStartTimeout: "start timeout",
+	inExited: "exited", inDrained: "drained", inDeadline: "deadline", inLost: "lost", inRetry: "retry",
+	inRecycle: "recycle", inKill: "kill", inStop: "stop", inHalt: "halt",
+}
+
+func (i input) String() string { return inputNames[i] }
+
+// A message is an input with what came along.
+type message struct {
+	input  input
+	err    error  // unready
+	exit   Exit   // exited
+	reason string // recycle, kill
+}
+
+// An action carries a slot through one input into its next phase.
+type action func(s *slot, m message) phase
+
+// never marks what cannot happen: the channel it would come from is nil in
+// that phase. TestEveryCombination checks that it is.
+func never(s *slot, _ message) phase {
+	if impossible != nil {
+		impossible(s)
+	}
+	return s.phase
+}
+
+// impossible is told of a never that happened. Tests make it panic.
+var impossible func(*slot)
+
+// ignore marks what can happen and changes nothing: it is under way already.
+func ignore(s *slot, _ message) phase { return s.phase }
+
+// table is the whole behaviour of a slot: each phase × each input, in the
+// order of their constants. A slot without a process never sees recycle or
+// kill: they are for a generation, and it has none.
+var table = [phaseCount][inputCount]action{}
+
+func init() { // not a literal: the actions lead back to the table
+	table = [phaseCount][inputCount]action{
+		phaseQueued: {
+			inTurn: (*slot).launch,
+			inStop: (*slot).leave, inHalt: (*slot).leave,
+			inReady: never, inUnready: never, inStartTimeout: never, inExited: never, inDrained: never,
+			inDeadline: never, inLost: never, inRetry: never, inRecycle: never, inKill: never,
+		},
+		phaseStarting: {
+			inReady: (*slot).serve, inUnready: (*slot).condemn, inStartTimeout: (*slot).condemn,
+			inExited: (*slot).bury,
+			// Nothing is in its hands yet: there is nothing to drain.
+			inStop: (*slot).terminate, inRecycle: (*slot).terminate,
+			inKill: (*slot).kill, inHalt: (*slot).kill,
+			inTurn: never, inDrained: never, inDeadline: never, inLost: never, inRetry: never,
+		},
+		phaseServing: {
+			inExited: (*slot).bury,
+			inStop:   (*slot).drain, inRecycle: (*slot).drain,
+			inKill: (*slot).kill, inHalt: (*slot).kill,
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inDeadline: never, inLost: never, inRetry: never,
+		},
+		phaseDraining: {
+			inDrained: (*slot).terminate, inDeadline: (*slot).terminate,
+			inExited: (*slot).bury,
+			inStop:   (*slot).retireOnly, inRecycle: ignore,
+			inKill: (*slot).kill, inHalt: (*slot).kill,
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inLost: never, inRetry: never,
+		},
+		phaseTerminating: {
+			inDeadline: (*slot).kill,
+			inExited:   (*slot).bury,
+			inStop:     (*slot).retireOnly, inRecycle: ignore,
+			inKill: (*slot).kill, inHalt: (*slot).kill,
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inLost: never, inRetry: never,
+		},
+		phaseKilling: {
+			inExited: (*slot).bury, inLost: (*slot).bury,
+			inStop: (*slot).retireOnly, inHalt: (*slot).retireOnly,
+			inRecycle: ignore, inKill: ignore,
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inDeadline: never, inRetry: never,
+		},
+		phaseBackoff: {
+			inRetry: (*slot).queue,
+			inStop:  (*slot).leave, inHalt: (*slot).leave,
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
+			inDrained: never, inDeadline: never, inLost: never, inRecycle: never, inKill: never,
+		},
+		phaseGone: { // the loop has ended: nobody takes inputs
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
+			inDrained: never, inDeadline: never, inLost: never, inRetry: never, inRecycle: never,
+			inKill: never, inStop: never, inHalt: never,
+		},
+	}
+}

@@ -1,0 +1,87 @@
+package supervisor
+
+import (
+	"os"
+	"sync"
+	"syscall"
+)
+
+// A child is a worker's process: a process and its group, with the pipes that
+// it writes to.
+type child struct {
+	engine *engine
+	proc   *os.Process
+	pipes  [2]*os.File // stdout, stderr
+
+	mu     sync.Mutex
+	reaped bool // its number may be another's by now
+}
+
+func (c *child) makePipes() (writeEnds [2]*os.File, err error) {
+	for i := range c.pipes {
+		if c.pipes[i], writeEnds[i], err = os.Pipe(); err != nil {
+			c.closePipes()
+			if i == 1 {
+				writeEnds[0].Close()
+			}
+			return writeEnds, err
+		}
+	}
+	return writeEnds, nil
+}
+
+func (c *child) closePipes() {
+	for _, p := range c.pipes {
+		if p != nil {
+			p.Close()
+		}
+	}
+}
+
+func (c *child) signal(sig syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped {
+		syscall.Kill(-c.proc.Pid, sig) // it is there, and ours: nothing can go wrong
+	}
+}
+
+func (c *child) run(line func(stream string, line []byte)) Exit {
+	var emit sync.Mutex // one line at a time, whichever stream it comes from
+	whole := func(stream string, b []byte) {
+		emit.Lock()
+		defer emit.Unlock()
+		line(stream, b)
+	}
+	var readers sync.WaitGroup
+	var outputs [2]*lineReader
+	for i, stream := range []string{"stdout", "stderr"} {
+		outputs[i] = newLineReader(c.pipes[i], stream, whole)
+		readers.Go(outputs[i].run) // Wait below
+	}
+	state, err := c.reap()
+	for _, o := range outputs {
+		o.finish()
+	}
+	readers.Wait()
+	exit := Exit{PID: c.proc.Pid}
+	if err != nil {
+		exit.Lost = true // somebody else reaped our child: its status is not known
+		return exit
+	}
+	if ws := state.Sys().(syscall.WaitStatus); ws.Signaled() {
+		exit.Signal = ws.Signal()
+		exit.OOM = exit.Signal == syscall.SIGKILL && c.engine.oom.happened()
+	} else {
+		exit.Code = ws.ExitStatus()
+	}
+	return exit
+}
+
+// release kills what is left of the group and strikes it off the guard's list.
+func (c *child) release() {
+	syscall.Kill(-c.proc.Pid, syscall.SIGKILL)
+	if c.engine.guard != nil {
+		c.engine.guard.remove(c.proc.Pid)
+	}
+}

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package supervisor
+
+import (
+	"os"
+	"syscall"
+)
+
+func workerAttr(cred *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Credential: cred}
+}
+
+// reap waits for the process and then kills the rest of its group. Between the
+// two its number could in theory become another's; Linux does better.
+func (c *child) reap() (*os.ProcessState, error) {
+	state, err := c.proc.Wait()
+	c.mu.Lock()
+	c.reaped = true
+	c.mu.Unlock()
+	c.release()
+	return state, err
+}
+
+// residentBytes is not known here.
+func residentBytes(int) int64 { return 0 }
+
+// An oomWatch sees nothing here: there is no counter to read.
+type oomWatch struct{}
+
+func (*oomWatch) sample()        {}
+func (*oomWatch) happened() bool { return false }
+
+// reapOrphans has nothing to do: a container's process 1 is a thing of Linux.
+func reapOrphans(quit <-chan struct{}) { <-quit }
