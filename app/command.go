@@ -53,7 +53,7 @@ func (a App) Command(o Options) (Command, error) {
 	case Exec:
 		c, err = a.execCommand(o)
 	case Go:
-		c = Command{Path: a.Target, Concurrency: cmpThreads(o.Threads, goConcurrency)}
+		c = Command{Path: a.Target, Concurrency: threadsOr(o.Threads, goConcurrency)}
 	case FCGI:
 		err = ErrNotHosted
 	default:
@@ -72,20 +72,25 @@ func (a App) selfCommand(o Options) (Command, error) {
 	if o.Self == "" {
 		return Command{}, errors.New("the path of this program is not known")
 	}
-	n := cmpThreads(o.Threads, goConcurrency)
+	n := threadsOr(o.Threads, goConcurrency)
 	if a.Kind == CGI {
-		n = cmpThreads(o.Threads, 1)
+		n = threadsOr(o.Threads, 1)
 	}
 	args := append(slices.Clone(o.SelfArgs), a.String(), "--threads", strconv.Itoa(n))
 	return Command{Path: o.Self, Args: args, Concurrency: n}, nil
 }
 
 func (a App) execCommand(o Options) (Command, error) {
+	if len(a.Args) == 0 { // not made by Parse
+		if err := parseExec(&a); err != nil {
+			return Command{}, err
+		}
+	}
 	path, err := lookProgram(a.Args[0], a.Dir)
 	if err != nil {
 		return Command{}, err
 	}
-	return Command{Path: path, Args: a.Args[1:], Concurrency: cmpThreads(o.Threads, 1)}, nil
+	return Command{Path: path, Args: slices.Clone(a.Args[1:]), Concurrency: threadsOr(o.Threads, 1)}, nil
 }
 
 // lookProgram finds a program: a name in $PATH, anything with a slash from dir.
@@ -105,7 +110,7 @@ func lookProgram(name, dir string) (string, error) {
 	return path, checkExecutable(path, fi)
 }
 
-func cmpThreads(set, byDefault int) int {
+func threadsOr(set, byDefault int) int {
 	if set > 0 {
 		return set
 	}

@@ -1,7 +1,11 @@
 package app
 
-import "errors"
+import "github.com/frontd/frontd/app/wsgi"
 
-func (a App) wsgiCommand(Options) (Command, error) {
-	return Command{}, errors.New("this build has no Python launcher")
+func (a App) wsgiCommand(o Options) (Command, error) {
+	path, args, env, err := wsgi.Command(wsgi.Options{
+		Target: a.Target, Dir: a.Dir, Python: o.Python,
+		Threads: o.Threads, CacheDir: o.CacheDir, Dev: o.Dev,
+	})
+	return Command{Path: path, Args: args, Env: env, Concurrency: threadsOr(o.Threads, 1)}, err
 }
