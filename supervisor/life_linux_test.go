@@ -1,0 +1,339 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestLifeOfAWorker(t *testing.T) {
+	_, g, r := start(t, Options{}, childSpec(t, 1, "serve"))
+	w := r.wantEvents("it comes up", EventReady, 1).Worker
+	if pid, err := askPID(t.Context(), w.Addr); err != nil || pid != w.PID {
+		t.Errorf("its socket answers %d, %v; want its pid %d", pid, err, w.PID)
+	}
+	if st := g.Workers()[0]; st.State != StateServing || st.RSS == 0 {
+		t.Errorf("status %+v, want serving and its memory", st)
+	}
+	if err := g.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"0.1 started", "0.1 ready", "0.1 stopping", "0.1 gone"}
+	if got := r.transcript(); !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+	exit := r.wantEvents("it ends", EventGone, 1).Exit
+	if !strings.HasPrefix(exit.String(), "killed by signal 15 (terminated) after ") || exit.PID != w.PID {
+		t.Errorf("exit %v of %d, want by signal 15 of %d", exit, exit.PID, w.PID)
+	}
+	if _, err := os.Lstat(w.Addr); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its socket is still there: %v", err)
+	}
+}
+
+func TestKilledWorkerIsReplacedAtOnce(t *testing.T) {
+	_, _, r := start(t, Options{}, childSpec(t, 1, "serve"))
+	w := r.wantEvents("it comes up", EventReady, 1).Worker
+	began := time.Now()
+	if err := syscall.Kill(w.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	// The listener outlives the process: this connection waits in its queue.
+	pid, err := askPID(t.Context(), w.Addr)
+	if err != nil || pid == w.PID {
+		t.Errorf("right after the kill: %d, %v; want another pid and no refusal", pid, err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("a new process serves after %v, want well within 1 s", took)
+	} else {
+		t.Logf("a new process serves after %v", took)
+	}
+	exit := r.wantEvents("it is gone", EventGone, 1).Exit
+	if exit.Signal != syscall.SIGKILL || exit.OOM || exit.Killed != "" || !exit.Ready {
+		t.Errorf("exit %+v, want by somebody's KILL", *exit)
+	}
+}
+
+func TestKill(t *testing.T) {
+	_, g, r := start(t, Options{}, childSpec(t, 1, "stubborn"))
+	w := r.wantEvents("it comes up", EventReady, 1).Worker
+	if !g.Kill(w, "request timeout") {
+		t.Error("Kill of a serving worker says it did nothing")
+	}
+	exit := r.wantEvents("it is gone", EventGone, 1).Exit
+	if got := exit.String(); !strings.HasPrefix(got, "killed by signal 9 (request timeout) after ") {
+		t.Errorf("exit %q", got)
+	}
+	r.wantEvents("the next one comes up", EventReady, 2)
+	if g.Kill(w, "again") {
+		t.Error("Kill of a generation that is gone says it did something")
+	}
+	for i := 2; i < 7; i++ { // as often as would be a crash loop
+		w = r.wantEvents("it comes up", EventReady, i).Worker
+		g.Kill(w, "request timeout")
+	}
+	r.wantEvents("and again", EventReady, 7)
+	if tr := r.transcript(); slices.ContainsFunc(tr, func(e string) bool { return strings.HasSuffix(e, "backoff") }) {
+		t.Errorf("our own kills count as failures: %q", tr)
+	}
+}
+
+func TestRecycleDrainsFirst(t *testing.T) {
+	spec := childSpec(t, 1, "serve")
+	drained := make(chan Worker, 1)
+	spec.Drain = func(ctx context.Context, w Worker) {
+		if !alive(w.PID) {
+			t.Error("drained after its end")
+		}
+		drained <- w
+	}
+	_, g, r := start(t, Options{}, spec)
+	w := r.wantEvents("it comes up", EventReady, 1).Worker
+	if !g.Recycle(w, "10 requests") {
+		t.Error("Recycle of a serving worker says it did nothing")
+	}
+	if got := <-drained; got != w {
+		t.Errorf("drained %v, want %v", got, w)
+	}
+	if e := r.wantEvents("it stops", EventStopping, 1); e.Reason != "recycle: 10 requests" {
+		t.Errorf("reason %q", e.Reason)
+	}
+	if next := r.wantEvents("the next one comes up", EventReady, 2).Worker; next.Addr != w.Addr {
+		t.Errorf("next one on %s, want the same socket %s", next.Addr, w.Addr)
+	}
+}
+
+func TestStopTimeoutKills(t *testing.T) {
+	spec := childSpec(t, 1, "stubborn")
+	spec.StopTimeout = 50 * time.Millisecond
+	_, g, r := start(t, Options{}, spec)
+	r.wantEvents("it comes up", EventReady, 1)
+	if err := g.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exit := r.wantEvents("it ends", EventGone, 1).Exit
+	if exit.Killed != "still there 50ms after TERM" {
+		t.Errorf("exit %v", exit)
+	}
+}
+
+func TestStopWithoutPatience(t *testing.T) {
+	for _, second := range []bool{false, true} {
+		_, g, r := start(t, Options{}, childSpec(t, 2, "stubborn"))
+		r.wantEvents("they come up", EventReady, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- g.Stop(ctx) }() // received below
+		r.wantEvents("they are asked to stop", EventStopping, 2)
+		if second {
+			if err := g.Stop(t.Context()); err != nil {
+				t.Errorf("second Stop: %v", err)
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("first Stop: %v", err)
+			}
+		} else {
+			cancel()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("Stop by force: %v", err)
+			}
+		}
+		cancel()
+		if exit := r.wantEvents("they end", EventGone, 2).Exit; exit.Signal != syscall.SIGKILL {
+			t.Errorf("exit %v, want by KILL", exit)
+		}
+	}
+}
+
+func TestDescriptorsAndEnvironment(t *testing.T) {
+	leak, err := syscall.Open("/dev/null", syscall.O_RDONLY, 0) // as a shell may leave one to us
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(leak)
+	spec := childSpec(t, 1, "")
+	spec.Path, spec.Args, spec.Ready = "sleep", []string{"named", "1000"}, nil
+	spec.Env = []string{"PATH=" + os.Getenv("PATH"), "A=b"}
+	_, _, r := start(t, Options{Guard: []string{self, "child", "guard"}}, spec)
+	w := r.wantEvents("it runs", EventReady, 1).Worker
+	proc := fmt.Sprintf("/proc/%d", w.PID)
+	entries, err := os.ReadDir(proc + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fds []string
+	for _, e := range entries {
+		fds = append(fds, e.Name())
+		b, err := os.ReadFile(proc + "/fdinfo/" + e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags, _, _ := strings.Cut(string(b[strings.Index(string(b), "flags:")+6:]), "\n")
+		if n, err := strconv.ParseInt(strings.TrimSpace(flags), 8, 64); err != nil || n&syscall.O_NONBLOCK != 0 {
+			t.Errorf("fd %s has flags %s, %v; want blocking mode", e.Name(), flags, err)
+		}
+	}
+	if !slices.Equal(fds, []string{"0", "1", "2"}) {
+		t.Errorf("open descriptors %v, want 0, 1, 2", fds)
+	}
+	for i, kind := range []string{"socket:", "pipe:", "pipe:"} {
+		if to, _ := os.Readlink(fmt.Sprintf("%s/fd/%d", proc, i)); !strings.HasPrefix(to, kind) {
+			t.Errorf("fd %d is %s, want %s", i, to, kind)
+		}
+	}
+	if b, _ := os.ReadFile(proc + "/cmdline"); string(b) != "named\x001000\x00" {
+		t.Errorf("argv %q", b)
+	}
+	b, _ := os.ReadFile(proc + "/environ")
+	env := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+	if len(env) != 3 || env[1] != "A=b" || !strings.HasPrefix(env[2], "FRONTD_GUARD=") {
+		t.Errorf("environment %q", env)
+	}
+	if pgid, _ := syscall.Getpgid(w.PID); pgid != w.PID {
+		t.Errorf("process group %d, want its own %d", pgid, w.PID)
+	}
+}
+
+func TestGroupDiesWithItsLeader(t *testing.T) {
+	_, _, r := start(t, Options{Guard: []string{self, "child", "guard"}}, childSpec(t, 1, "family"))
+	w := r.wantEvents("it comes up", EventReady, 1).Worker
+	var kids []int
+	r.until("it names its children", func() bool {
+		kids = nil
+		for _, l := range r.lines {
+			if pid, ok := strings.CutPrefix(l, "stderr: child "); ok {
+				n, _ := strconv.Atoi(pid)
+				kids = append(kids, n)
+			}
+		}
+		return len(kids) == 2
+	})
+	if err := syscall.Kill(w.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	// Its end is noticed although the other child still holds its stderr open.
+	r.wantEvents("it is gone", EventGone, 1)
+	wantDead(t, "the child in its group", kids[0], time.Second)
+	if !alive(kids[1]) {
+		t.Error("the child in a session of its own died too: this test shows nothing")
+	}
+	syscall.Kill(kids[1], syscall.SIGKILL)
+}
+
+func TestNothingOutlivesTheSupervisor(t *testing.T) {
+	cmd := exec.Command(self, "child", "supervise", socketDir(t))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, l := range readLines(t, out, "up") {
+		pid, err := strconv.Atoi(l)
+		if err != nil || !alive(pid) {
+			t.Errorf("it says %q; want a process that lives", l)
+		}
+		pids = append(pids, pid)
+	}
+	if len(pids) != 7 { // two workers with two children each, and the guard
+		t.Errorf("processes %v, want 7", pids)
+	}
+	began := time.Now()
+	cmd.Process.Kill()
+	cmd.Wait()
+	for _, pid := range pids {
+		wantDead(t, "the supervisor was killed", pid, 2*time.Second)
+	}
+	t.Logf("all gone after %v", time.Since(began))
+}
+
+func TestStopTakesDaemonsAlong(t *testing.T) {
+	s, _, r := start(t, Options{Guard: []string{self, "child", "guard"}}, childSpec(t, 1, "family"))
+	r.wantEvents("it comes up", EventReady, 1)
+	var kids []int
+	r.until("it names its children", func() bool {
+		kids = nil
+		for _, l := range r.lines {
+			if pid, ok := strings.CutPrefix(l, "stderr: child "); ok {
+				n, _ := strconv.Atoi(pid)
+				kids = append(kids, n)
+			}
+		}
+		return len(kids) == 2
+	})
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range kids {
+		if alive(pid) {
+			t.Errorf("its child %d lives after Stop", pid)
+		}
+	}
+}
+
+func TestGuardIsReplaced(t *testing.T) {
+	s, _, r := start(t, Options{Guard: []string{self, "child", "guard"}}, childSpec(t, 1, "serve"))
+	w := r.wantEvents("it comes up", EventReady, 1).Worker
+	g := s.engine.guard
+	g.mu.Lock()
+	first := g.proc
+	g.mu.Unlock()
+	first.Kill()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for next := first; next == first || next == nil; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no other guard within 10 s")
+		}
+		g.mu.Lock()
+		next = g.proc
+		g.mu.Unlock()
+	}
+	if !alive(w.PID) {
+		t.Error("the worker died with the guard")
+	}
+}
+
+func TestStopWhileStarting(t *testing.T) {
+	dir := socketDir(t)
+	runs := 200
+	for i := range runs {
+		r := newRecord(t)
+		s := New(Options{Events: r.event})
+		spec := childSpec(t, 2, "serve")
+		spec.SocketDir = dir
+		if i%2 == 0 { // a fast one and one that takes its time
+			spec.Path, spec.Args, spec.Ready = "/bin/sleep", []string{"sleep", "1000"}, nil
+		}
+		if _, err := s.Start(spec); err != nil {
+			t.Fatal(err)
+		}
+		offset := time.Duration(i) * 50 * time.Microsecond
+		<-time.After(offset)
+		if err := s.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range r.events {
+			if e.Kind == EventStarted && alive(e.Worker.PID) {
+				t.Errorf("stopped after %v: process %d is left", offset, e.Worker.PID)
+			}
+		}
+		if left, _ := filepath.Glob(dir + "/*"); len(left) > 0 {
+			t.Fatalf("stopped after %v: %v are left", offset, left)
+		}
+	}
+}
