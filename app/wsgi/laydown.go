@@ -52,27 +52,39 @@ func eachSource(f func(name string, content []byte) error) error {
 }
 
 // layDown makes sure that the Python package stands in a folder that nobody
-// else can write to, and returns its path.
+// else can write to, and returns its path. Without a base it takes the first
+// default that can be used: /var may be read-only.
 func layDown(base string) (string, error) {
-	if base == "" {
-		base = cacheDir()
+	if base != "" {
+		return layDownIn(base)
 	}
+	var errs []error
+	for _, base := range cacheDirs() {
+		path, err := layDownIn(base)
+		if err == nil {
+			return path, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", errors.Join(errs...)
+}
+
+func layDownIn(base string) (string, error) {
 	base, err := filepath.Abs(base)
 	if err != nil {
 		return "", fmt.Errorf("wsgi: resolve cache directory: %w", err)
 	}
 	dir := filepath.Join(base, contentName())
-	if verify(dir) == nil {
-		return filepath.Join(dir, packageName), nil
-	}
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", fmt.Errorf("wsgi: create cache directory: %w", err)
 	}
 	if err := owned(base, fs.ModeDir); err != nil {
 		return "", fmt.Errorf("wsgi: cache directory: %w", err)
 	}
-	if err := install(base, dir); err != nil {
-		return "", fmt.Errorf("wsgi: lay down the Python host: %w", err)
+	if verify(dir) != nil {
+		if err := install(base, dir); err != nil {
+			return "", fmt.Errorf("wsgi: lay down the Python host: %w", err)
+		}
 	}
 	return filepath.Join(dir, packageName), nil
 }
@@ -162,17 +174,19 @@ func owned(path string, kind fs.FileMode) error {
 	return nil
 }
 
-// cacheDir returns where the package goes by default. Root's own cache folder
-// would not do: workers that switch to another user could not read it.
-func cacheDir() string {
+// cacheDirs returns where the package may go by default, best first. Root's
+// own cache folder would not do: workers that switch to another user could
+// not read it.
+func cacheDirs() []string {
 	if dir := os.Getenv("CACHE_DIRECTORY"); dir != "" {
-		return dir
+		return []string{dir}
 	}
+	dirs := []string{filepath.Join(os.TempDir(), "frontd-"+strconv.Itoa(os.Geteuid()))}
 	if os.Geteuid() == 0 {
-		return "/var/cache/frontd"
+		return append([]string{"/var/cache/frontd"}, dirs...)
 	}
 	if dir, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(dir, "frontd")
+		return append([]string{filepath.Join(dir, "frontd")}, dirs...)
 	}
-	return filepath.Join(os.TempDir(), "frontd-"+strconv.Itoa(os.Geteuid()))
+	return dirs
 }

@@ -32,8 +32,9 @@ type Options struct {
 	Threads int
 	// CacheDir is where the host's Python files are laid down, in a folder
 	// named by their content. "" is $CACHE_DIRECTORY (systemd), or else
-	// /var/cache/frontd for root and the user's cache folder for others.
-	// Workers of another user must be able to read it.
+	// /var/cache/frontd for root and the user's cache folder for others, or
+	// else a folder of the user's in the temporary directory. No other user may
+	// write there; one that workers switch to must be able to read it.
 	CacheDir string
 	// Dev adds local variables to the tracebacks.
 	Dev bool

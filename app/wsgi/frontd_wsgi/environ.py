@@ -87,12 +87,9 @@ def split_path(script, info, uri):
        did so; SCRIPT_NAME where there is no REQUEST_URI.
     """
     path = uri_path(uri)
-    if script.endswith("/"):  # lighttpd: SCRIPT_NAME "/", PATH_INFO "a/b"
-        script = script.rstrip("/")
-        if info is not None and not info.startswith("/"):
-            info = "/" + info
     if info is not None and (script or info):
-        if info and not info.startswith("/"):
+        script = script.rstrip("/")
+        if info and not info.startswith("/"):  # lighttpd: SCRIPT_NAME "/", PATH_INFO "a/b"
             info = "/" + info
         if script == info and script + info != path:
             return "", info

@@ -2,7 +2,8 @@
 
 from . import head
 from .environ import BadRequest, complete
-from .errors import Errors, RequestAborted, format_exception, log
+from .errors import Errors, RequestAborted, format_exception
+from .filewrapper import FileWrapper
 from .input import Input
 from .record import STDOUT, stream, stream_end
 
@@ -56,6 +57,8 @@ class Gateway:
             answer.send_all(result)  # all of it is here: in one piece, end included
             return
         try:
+            # A file may well be longer than the part of it that is wanted.
+            answer.may_exceed = kind is FileWrapper
             answer.send_each(result)
         finally:
             self._close(result, answer)
@@ -84,13 +87,14 @@ class Gateway:
 class Answer:
     """The answer to one request, from start_response to END_REQUEST."""
 
-    __slots__ = ("connection", "errors", "is_head", "bodyless", "sending", "_id", "_head", "_length", "_sent", "_over")
+    __slots__ = ("connection", "errors", "is_head", "bodyless", "may_exceed", "sending", "_id", "_head", "_length", "_sent", "_over")
 
     def __init__(self, connection, errors):
         self.connection = connection
         self.errors = errors
         self.is_head = False
         self.bodyless = False  # HEAD, 204 and 304 have no body (RFC 9110 6.4.1)
+        self.may_exceed = False  # silently: what is over Content-Length is not sent
         self.sending = False  # the head has been sent
         self._id = connection.request_id
         self._head = None
@@ -190,8 +194,9 @@ class Answer:
             return b""
         length = self._length
         if length is not None and self._sent + len(data) > length:
-            self.errors.write("frontd-wsgi: the answer is longer than its Content-Length of %d: the rest is dropped\n"
-                              % length)
+            if not self.may_exceed:
+                self.errors.write("frontd-wsgi: the answer is longer than its Content-Length of %d: "
+                                  "the rest is dropped\n" % length)
             data = data[:length - self._sent]
         self._sent += len(data)
         return data

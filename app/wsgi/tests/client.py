@@ -155,7 +155,7 @@ class Host:
     """The host process, with a socket of its own on descriptor 0."""
 
     def __init__(self, source, target="webapp:application", threads=1, python=sys.executable, family=socket.AF_UNIX,
-                 env=None, args=()):
+                 env=None, args=(), stderr=None):
         self.folder = tempfile.mkdtemp()
         with open(os.path.join(self.folder, "webapp.py"), "w") as f:
             f.write(source)
@@ -165,7 +165,7 @@ class Host:
         listener.listen(64)
         self.address = listener.getsockname()
         command = [python, PACKAGE, target, "--directory", self.folder, "--threads", str(threads)] + list(args)
-        self.stderr = tempfile.TemporaryFile()
+        self.stderr = stderr or tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdin=listener, stdout=subprocess.PIPE, stderr=self.stderr,
                                         env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
         self.listener = listener
@@ -177,8 +177,15 @@ class Host:
         return client
 
     def log(self):
-        self.stderr.seek(0)
-        return self.stderr.read().decode()
+        # Not by seeking: the process shares the position and would write there.
+        return os.pread(self.stderr.fileno(), 1 << 24, 0).decode()
+
+    def await_line(self, wanted):
+        """Reads what the application prints until it prints wanted."""
+        for line in self.process.stdout:
+            if line.decode().strip() == wanted:
+                return
+        raise AssertionError("the host ended without printing %r" % wanted)
 
     def term(self):
         self.process.terminate()

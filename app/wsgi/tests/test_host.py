@@ -1,0 +1,244 @@
+"""The process: how it starts, stops, fails to load, and serves in threads."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+from .client import PACKAGE, PATIENCE, begin, head, hosting, params, record, request
+
+APP = '''
+import atexit, os, sys, threading
+atexit.register(lambda: print("atexit", flush=True))
+entered = threading.Barrier(4, timeout=20)
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/exit": sys.exit(0)
+    if path == "/interrupt": raise KeyboardInterrupt
+    if path == "/wait":
+        print("waiting", flush=True)
+        environ["wsgi.input"].read(1)
+    if path == "/thread":
+        entered.wait()
+        body = threading.current_thread().name
+    elif path == "/process":
+        body = "%s %s %r" % (os.getcwd() == sys.path[0], os.read(0, 1), sys.argv[1:])
+    elif path == "/modules":
+        body = repr([m for m in ("record", "environ", "host", "errors", "loader") if m in sys.modules])
+    else:
+        body = environ["QUERY_STRING"]
+    print("out of the process")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body.encode()]
+'''
+
+
+class Stops(unittest.TestCase):
+    def test_term_lets_the_request_in_hand_finish(self):
+        for threads in (1, 3):
+            with self.subTest(threads=threads), hosting(APP, threads=threads) as host:
+                idle, busy = host.client(), host.client()
+                self.assertTrue(idle.ask("/").ended)
+                busy.send(head("/wait", method="POST", CONTENT_LENGTH="1"))
+                host.await_line("waiting")
+                host.term()
+                if threads > 1:
+                    self.assertTrue(idle.at_end(), "an idle connection closes at once")
+                busy.send(record(5, 1, b"x") + record(5, 1))
+                answer = busy.read_answer()
+                self.assertEqual((answer.status, answer.ended), (200, True))
+                self.assertTrue(busy.at_end(), "kept or not, it closes")
+                self.assertEqual(host.wait(), 0)
+                self.assertIn(b"atexit\n", host.process.stdout.read())
+                self.assertEqual(host.log(), "")
+
+    def test_a_request_that_has_arrived_is_served(self):
+        with hosting(APP) as host:
+            busy, next_one, half = host.client(), host.client(), host.client()
+            next_one.ask("/")
+            half.send(begin() + record(4, 1, params("/?half")[:9]))
+            busy.send(head("/wait", method="POST", CONTENT_LENGTH="1"))
+            host.await_line("waiting")
+            next_one.send(request("/?next"))
+            host.term()
+            half.send(record(4, 1, params("/?half")[9:]) + record(4, 1) + record(5, 1))
+            busy.send(record(5, 1, b"x") + record(5, 1))
+            self.assertEqual(next_one.read_answer().body, b"next")
+            self.assertEqual(half.read_answer().body, b"half")
+            self.assertEqual(host.wait(), 0)
+
+    def test_system_exit_in_the_application(self):
+        for threads in (1, 2):
+            for uri in ("/exit", "/interrupt"):
+                with self.subTest(uri, threads=threads), hosting(APP, threads=threads) as host:
+                    other = host.client()
+                    if threads > 1:
+                        other.send(head("/wait", method="POST", CONTENT_LENGTH="1"))
+                        self.assertEqual(host.process.stdout.readline(), b"waiting\n")
+                    self.assertEqual(host.client().ask(uri).status, 500)
+                    if threads > 1:
+                        other.send(record(5, 1, b"x") + record(5, 1))
+                        self.assertEqual(other.read_answer().status, 200, "other threads finish")
+                    self.assertEqual(host.wait(), 1)
+
+    def test_quit_writes_the_stacks_and_goes_on(self):
+        read, write = os.pipe()
+        with open(read) as dump, hosting(APP, threads=2, stderr=open(write, "wb")) as host:
+            client = host.client()
+            client.send(head("/wait", method="POST", CONTENT_LENGTH="1"))
+            self.assertEqual(host.process.stdout.readline(), b"waiting\n")
+            host.process.send_signal(signal.SIGQUIT)
+            self.assertIn("most recent call first", dump.readline())
+            self.assertTrue(any("webapp.py\", line" in line for line in iter(dump.readline, "")))
+            client.send(record(5, 1, b"x") + record(5, 1))
+            self.assertTrue(client.read_answer().ended)
+
+
+class Threads(unittest.TestCase):
+    def test_each_request_has_a_thread(self):
+        with hosting(APP, threads=4) as host:
+            clients = [host.client() for _ in range(4)]
+            for client in clients:
+                client.send(request("/thread"))  # none returns before all four are in
+            names = {client.read_answer().body for client in clients}
+            self.assertEqual(len(names), 4)
+
+    def test_one_thread_is_the_main_thread(self):
+        source = APP.replace("entered.wait()", "pass")
+        with hosting(source) as host:
+            self.assertEqual(host.client().ask("/thread").body, b"MainThread")
+
+    def test_ten_thousand_requests_without_a_mix_up(self):
+        with hosting(APP.replace('print("out', '#'), threads=8) as host:
+            wrong = []
+
+            def work(number):
+                client = host.client()
+                for n in range(10000 // 8):
+                    keep = n % 50 != 49
+                    token = "%d-%d" % (number, n) * (1 + n % 40)
+                    answer = client.ask("/?" + token, keep=keep)
+                    if answer.body.decode() != token or not answer.ended:
+                        wrong.append(token)
+                    if not keep:
+                        client.close()
+                        client = host.client()
+
+            threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(wrong, [])
+            self.assertEqual(host.log(), "")
+
+
+class Process(unittest.TestCase):
+    def test_what_the_application_finds(self):
+        with hosting(APP) as host:
+            client = host.client()
+            self.assertEqual(client.ask("/process").body, b"True b'' []")
+            self.assertEqual(host.process.stdout.readline(), b"out of the process\n")
+            self.assertEqual(client.ask("/modules").body, b"[]")
+
+    def test_more_idle_connections_than_are_kept(self):
+        with hosting(APP.replace("import atexit", "import frontd_wsgi.host; frontd_wsgi.host.MAX_IDLE = 4\nimport atexit")) as host:
+            clients = []
+            for _ in range(6):
+                clients.append(host.client())
+                self.assertTrue(clients[-1].ask("/?x").ended)
+            self.assertTrue(clients[0].at_end(), "the longest idle is closed")
+            self.assertTrue(clients[5].ask("/?x").ended)
+
+    def test_out_of_descriptors(self):
+        limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))\n"
+        with hosting(limit + APP) as host:
+            clients = []
+            for _ in range(40):
+                clients.append(host.client())
+                self.assertTrue(clients[-1].ask("/?x").ended)
+            self.assertIn("cannot accept", host.log())
+
+    def test_two_processes_share_the_socket(self):
+        with hosting(APP) as host:
+            command = host.process.args
+            with tempfile.TemporaryFile() as errors:
+                second = subprocess.Popen(command, stdin=host.listener, stdout=subprocess.PIPE, stderr=errors)
+                try:
+                    for _ in range(50):
+                        self.assertTrue(host.client().ask("/?x", keep=False).ended)
+                    host.term()
+                    self.assertEqual(host.wait(), 0)
+                    for _ in range(50):
+                        self.assertTrue(host.client().ask("/?x", keep=False).ended)
+                    second.terminate()
+                    self.assertEqual(second.wait(PATIENCE), 0)
+                finally:
+                    second.kill()
+                    second.wait()
+                    second.stdout.close()
+
+    def test_descriptor_0_is_not_a_socket(self):
+        got = subprocess.run([sys.executable, PACKAGE, "webapp"], stdin=subprocess.DEVNULL, capture_output=True)
+        self.assertEqual(got.returncode, 1)
+        self.assertIn(b"descriptor 0 is not a socket", got.stderr)
+
+    def test_upload_of_20_megabytes(self):
+        source = '''
+import hashlib
+def application(environ, start_response):
+    h = hashlib.sha256()
+    for chunk in iter(lambda: environ["wsgi.input"].read(70001), b""):
+        h.update(chunk)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [h.hexdigest().encode()]
+'''
+        body = os.urandom(1 << 20) * 20
+        for family in (socket.AF_UNIX, socket.AF_INET):
+            with hosting(source, family=family) as host:
+                self.assertEqual(host.client().ask("/", body).body.decode(), hashlib.sha256(body).hexdigest())
+
+
+class Loading(unittest.TestCase):
+    def refused(self, source, target="webapp"):
+        with hosting(source, target=target) as host:
+            self.assertEqual(host.wait(), 3)
+            self.assertEqual(host.log().splitlines()[-1][:41], "frontd-wsgi: cannot load the application:")
+            return host.log()
+
+    def test_errors(self):
+        for source, target, texts in (
+            ("", "nowhere.wsgi", ["ModuleNotFoundError", "no module named 'nowhere'; looked in /"]),
+            ("import nowhere", "webapp", ["Traceback", "needs 'nowhere', which this Python"]),
+            ("def x(:", "webapp", ["SyntaxError: "]),
+            ("1/0", "webapp", ["line 1, in <module>", "ZeroDivisionError: division by zero"]),
+            ("import sys; sys.exit('no')", "webapp", ["SystemExit: no"]),
+            ("def create_app(): pass\nclass Shop: pass", "webapp",
+             ["has no application or app; callable there: Shop, create_app; for a factory say webapp:create_app()"]),
+            ("application = 5", "webapp", ["is int, which cannot be called"]),
+            ("def app(): pass", "webapp:wsgi", ["has no wsgi; callable there: app"]),
+            ("def create_app(): return 1/0", "webapp:create_app()", ["Traceback", "factory webapp:create_app() failed"]),
+            ("", "web app", ["is not MODULE[:CALLABLE]"]),
+        ):
+            with self.subTest(source):
+                log = self.refused(source, target)
+                for text in texts:
+                    self.assertIn(text, log)
+
+    def test_targets(self):
+        body = "def %s(environ, start_response):\n  start_response('200 OK', [])\n  return [b'%s']\n"
+        for source, target in (
+            (body % ("application", "y") + body % ("app", "n"), "webapp"),
+            (body % ("app", "y"), "webapp"),
+            (body % ("other", "y"), "webapp:other"),
+            ("class a:\n class b:\n  @staticmethod\n" + "".join("  " + line for line in (body % ("c", "y")).splitlines(True)),
+             "webapp:a.b.c"),
+            (body % ("inner", "y") + "def create_app(): return inner", "webapp:create_app()"),
+        ):
+            with self.subTest(target), hosting(source, target=target) as host:
+                self.assertEqual(host.client().ask("/").body, b"y")
