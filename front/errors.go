@@ -181,7 +181,8 @@ func Fail(w http.ResponseWriter, r *http.Request, cause Cause, detail string) {
 	if s := cause.retryAfter(); s != "" {
 		h.Set("Retry-After", s)
 	}
-	if cause.closes() && r.ProtoMajor == 1 {
+	// After a refused CONNECT the client may send what is not HTTP.
+	if (cause.closes() || r.Method == http.MethodConnect) && r.ProtoMajor == 1 {
 		h.Set("Connection", "close")
 	}
 	if cause == MethodNotAllowed {

@@ -38,9 +38,6 @@ type strict struct {
 func (s *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := ExchangeOf(r)
 	if err := s.check(r, x); err != nil {
-		if r.Method == http.MethodConnect {
-			w.Header().Set("Connection", "close")
-		}
 		Fail(w, r, err.Cause, err.Detail)
 		return
 	}
