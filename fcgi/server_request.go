@@ -281,7 +281,7 @@ func (r *serverRequest) run() {
 	defer r.conn.loops.Done()
 	h := r.conn.srv.handlerFor(r.role)
 	req, err := r.httpRequest()
-	if err != nil {
+	if err != nil && r.refused == 0 {
 		r.refuse(http.StatusBadRequest, err.Error())
 	}
 	if r.refused != 0 {
