@@ -55,7 +55,7 @@ func (x *exchange) run() {
 // could take what it got for all of it.
 func (x *exchange) feed() {
 	defer x.p.stdin.Close()
-	if x.r.Body == nil {
+	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return
 	}
 	buf := make([]byte, 32<<10)
@@ -95,7 +95,9 @@ func (x *exchange) respond() error {
 		header["Content-Type"] = nil // none was sent, none is to be guessed
 	}
 	x.begun = true
-	x.w.WriteHeader(hd.status)
+	if !hd.local { // §6.2.2: a local redirect has no status
+		x.w.WriteHeader(hd.status)
+	}
 	if hd.local || x.r.Method == http.MethodHead || hd.status == http.StatusNoContent || hd.status == http.StatusNotModified {
 		_, err := io.Copy(io.Discard, body)
 		x.complete = err == nil
@@ -171,8 +173,12 @@ func (x *exchange) await(err error) {
 }
 
 // release ends the feeding, which may be waiting for a body that nobody needs
-// any more.
+// any more. A connection of net/http cannot be used again after that.
 func (x *exchange) release(fed <-chan struct{}) {
+	if x.r.Body == nil || x.r.Body == http.NoBody {
+		<-fed
+		return
+	}
 	select {
 	case <-fed:
 		return

@@ -34,8 +34,9 @@ func script(t *testing.T, dir, name, text string) string {
 
 // A transcript is a Stderr that can be read while it is written.
 type transcript struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	requests sync.WaitGroup // those that may still write
+	mu       sync.Mutex
+	b        bytes.Buffer
 }
 
 func (l *transcript) Write(p []byte) (int, error) {
@@ -44,7 +45,9 @@ func (l *transcript) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+// String waits for the requests in hand: an answer is often out before they are done.
 func (l *transcript) String() string {
+	l.requests.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
@@ -55,8 +58,10 @@ func serve(t *testing.T, h *Handler) (*httptest.Server, *transcript) {
 	t.Helper()
 	log := &transcript{}
 	h.Stderr = func(context.Context) io.Writer { return log }
-	srv := httptest.NewServer(h)
-	srv.Config.ErrorLog = nil
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer log.requests.Done() // also when h panics
+		h.ServeHTTP(w, r)
+	}))
 	t.Cleanup(srv.Close)
 	return srv, log
 }
@@ -69,8 +74,9 @@ type answer struct {
 	broken bool
 }
 
-func do(t *testing.T, srv *httptest.Server, method, path, body string) answer {
+func do(t *testing.T, srv *httptest.Server, log *transcript, method, path, body string) answer {
 	t.Helper()
+	log.requests.Add(1)
 	req, err := http.NewRequest(method, srv.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +145,7 @@ func TestAnswers(t *testing.T) {
 			name := fmt.Sprintf("/p%d.cgi", i)
 			script(t, dir, name, "#!/bin/sh\n"+test.program+"\n")
 			before := len(log.String())
-			got := do(t, srv, test.method, name, "")
+			got := do(t, srv, log, test.method, name, "")
 			if got.status != test.status || got.broken != test.broken {
 				t.Errorf("status %d, broken %v; want %d, %v; stderr: %s", got.status, got.broken, test.status, test.broken, log.String()[before:])
 			}

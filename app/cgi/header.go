@@ -32,7 +32,9 @@ type formatError struct {
 
 func (e *formatError) Error() string { return e.reason }
 
-func badf(format string, args ...any) error { return &formatError{reason: fmt.Sprintf(format, args...)} }
+func badf(format string, args ...any) error {
+	return &formatError{reason: fmt.Sprintf(format, args...)}
+}
 
 // readHead reads a header block. Lines end with LF or CRLF (§6.3); a line
 // that is no field, a value with control characters, or a block over

@@ -2,6 +2,8 @@ package cgi
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 )
@@ -11,7 +13,10 @@ import (
 func readResponse(br *bufio.Reader, r *http.Request) (head, io.Reader, error) {
 	resp, err := http.ReadResponse(br, r)
 	if err != nil {
-		return head{}, nil, badf("an nph- program must write an HTTP response: %v", err)
+		return head{}, nil, &formatError{
+			reason: fmt.Sprintf("an nph- program must write an HTTP response: %v", err),
+			ended:  errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF),
+		}
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 999 {
 		return head{}, nil, badf("status %d cannot be final", resp.StatusCode)
