@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/frontd/frontd/app"
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/supervisor"
+)
+
+// An application joins what stands apart: the processes of the supervisor,
+// the dispatch of fcgi, and the gateway of the front.
+type application struct {
+	// Immutable.
+	name    string
+	kind    app.Kind
+	log     *logbook
+	pool    *fcgi.Pool
+	gateway *front.Gateway
+
+	mu        sync.Mutex // guards the fields below
+	config    *config.App
+	group     *supervisor.Group         // nil: its workers are not ours
+	answers   map[uint64]answer         // of workers about to be ready, by generation
+	upstreams map[uint64]*fcgi.Upstream // by generation
+	external  *fcgi.Upstream
+	failures  int // starts failed in a row
+}
+
+// An answer is what a worker said when it was asked whether it serves.
+type answer struct {
+	fcgi.Capabilities
+	concurrency int // as its command has it
+}
+
+// fcgiConcurrency is how many requests at once go to a FastCGI server that is
+// not ours, unless threads says otherwise: what it does not take waits in its backlog.
+const fcgiConcurrency = 32
+
+func newApplication(c *config.App, queue int, log *logbook) *application {
+	a := &application{
+		name: c.Name, kind: app.Kind(c.Kind), log: log, config: c,
+		pool:      fcgi.NewPool(queue),
+		answers:   make(map[uint64]answer),
+		upstreams: make(map[uint64]*fcgi.Upstream),
+	}
+	a.gateway = &front.Gateway{
+		Name: a.name, Pool: a.pool,
+		NeedLength: a.kind == app.PHP || a.kind == app.CGI || a.kind == app.FCGI,
+		External:   a.kind == app.FCGI,
+		Stderr:     log.requestOutput,
+		Note: func(x *front.Exchange, what string) {
+			log.Warn(what, "app", x.App, "pid", x.Worker.PID, "id", x.ID, "uri", x.RequestURI)
+		},
+	}
+	return a
+}
+
+// hostedApp is what the configuration's application is to package app.
+func hostedApp(c *config.App) app.App {
+	return app.App{Kind: app.Kind(c.Kind), Target: c.Target, Args: c.Command, Dir: c.Directory}
+}
+
+// handler is what a route to this application serves with.
+func (a *application) handler() http.Handler {
+	if a.kind == app.PHP {
+		return &front.PHP{Root: hostedApp(a.config).Docroot(), Next: a.gateway}
+	}
+	return a.gateway
+}
+
+// spec makes the supervisor's order of the configuration's.
+func (a *application) spec(c *config.App, limits config.Limits, dir string) (supervisor.Spec, error) {
+	path, err := self()
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	cmd, err := hostedApp(c).Command(app.Options{
+		Threads: threadsOf(c), Python: c.Python, Self: path, SelfArgs: []string{appworkerName},
+		CacheDir: dir,
+	})
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	return supervisor.Spec{
+		Name: a.name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir,
+		Env:     append(baseEnv(), append(cmd.Env, c.Environ()...)...),
+		Workers: workersOf(c), SocketDir: dir,
+		Ready: func(ctx context.Context, w supervisor.Worker) error { return a.ready(ctx, w, cmd.Concurrency) },
+		Drain: a.drain,
+
+		StartTimeout: limits.Timeout.Start, StopTimeout: limits.Timeout.Stop,
+	}, nil
+}
+
+// workerArgs is a worker's argv: §2.2 wants the program's base name first.
+func workerArgs(cmd app.Command) []string {
+	name := cmd.Path[strings.LastIndexByte(cmd.Path, '/')+1:]
+	if cmd.Path == "/proc/self/exe" {
+		name = "frontd"
+	}
+	return append([]string{name}, cmd.Args...)
+}
+
+// baseEnv is all that a worker inherits.
+func baseEnv() []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// threadsOf is what was set, or 0.
+func threadsOf(c *config.App) int {
+	if c.Set.Has("threads") {
+		return c.Threads
+	}
+	return 0
+}
+
+// start brings the application up. Its workers' failures are its own: only
+// what can never work is an error.
+func (a *application) start(sup *supervisor.Supervisor, limits config.Limits, dir string) error {
+	if a.kind == app.FCGI {
+		return a.connect()
+	}
+	spec, err := a.spec(a.config, limits, dir)
+	if err != nil {
+		return err
+	}
+	group, err := sup.Start(spec)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.group = group
+	return nil
+}
+
+// connect uses a FastCGI server that is not ours. Its connections are not
+// kept: an idle one would pin one of its processes.
+func (a *application) connect() error {
+	addr := a.config.Address
+	u := &fcgi.Upstream{
+		Name: a.name, Capacity: fcgiConcurrency,
+		Transport: &fcgi.Transport{Dial: dialer(addr.Network(), addr.Addr)},
+	}
+	if n := threadsOf(a.config); n > 0 {
+		u.Capacity = n
+	}
+	a.external = u
+	a.pool.Add(u)
+	return nil
+}
+
+// dialer connects to a worker. A full backlog of a unix socket refuses at
+// once where TCP would wait: it is asked again until ctx ends.
+func dialer(network, address string) func(context.Context) (net.Conn, error) {
+	var d net.Dialer
+	if strings.HasPrefix(address, "@") && network == "unix" {
+		address = "\x00" + address[1:]
+	}
+	return func(ctx context.Context) (net.Conn, error) {
+		pause := time.Millisecond
+		for {
+			nc, err := d.DialContext(ctx, network, address)
+			if !errors.Is(err, syscall.EAGAIN) {
+				return nc, err
+			}
+			t := time.NewTimer(pause)
+			select {
+			case <-t.C:
+				pause = min(2*pause, 50*time.Millisecond)
+			case <-ctx.Done():
+				t.Stop()
+				return nil, context.Cause(ctx)
+			}
+		}
+	}
+}
+
+// ready asks a worker whether it serves, and what it is able to.
+func (a *application) ready(ctx context.Context, w supervisor.Worker, concurrency int) error {
+	nc, err := dialer("unix", w.Addr)(ctx)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	caps, err := fcgi.Probe(ctx, nc)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answers[w.Generation] = answer{caps, concurrency}
+	return nil
+}
+
+// drain waits until a worker has nothing in hand.
+func (a *application) drain(ctx context.Context, w supervisor.Worker) {
+	if u := a.upstream(w); u != nil {
+		a.pool.Drain(ctx, u)
+		u.Transport.Close()
+	}
+}
+
+func (a *application) upstream(w supervisor.Worker) *fcgi.Upstream {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.upstreams[w.Generation]
+}
+
+// event follows a worker's life.
+func (a *application) event(e supervisor.Event) {
+	log := a.log.With("app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID)
+	switch e.Kind {
+	case supervisor.EventStarted:
+		log.Debug("worker started")
+	case supervisor.EventReady:
+		a.joined(e.Worker)
+		log.Info("worker ready", "took", time.Since(e.Worker.Started).Round(time.Millisecond))
+	case supervisor.EventStopping:
+		log.Info("worker stopping", "reason", e.Reason)
+	case supervisor.EventGone:
+		a.gone(log, e)
+	case supervisor.EventFailing:
+		a.failing(e)
+	case supervisor.EventBackoff:
+		if e.Delay > 0 {
+			log.Warn("worker starts again later", "in", e.Delay.Round(time.Millisecond))
+		}
+	}
+}
+
+// joined gives the pool a worker that has become ready.
+func (a *application) joined(w supervisor.Worker) {
+	a.mu.Lock()
+	said := a.answers[w.Generation]
+	delete(a.answers, w.Generation)
+	flow := said.Multiplex && said.Window > 0
+	capacity := said.concurrency
+	if flow && said.MaxRequests > 0 {
+		capacity = min(capacity, said.MaxRequests)
+	}
+	u := &fcgi.Upstream{
+		Name: fmt.Sprintf("%s/%d", a.name, w.Slot), PID: w.PID, Capacity: max(capacity, 1),
+		Transport: &fcgi.Transport{
+			Dial: dialer("unix", w.Addr), Flow: flow,
+			Keep: true, MaxIdle: max(capacity, 1),
+		},
+	}
+	u.Kill = func(reason string) { a.kill(w, reason) }
+	a.upstreams[w.Generation] = u
+	a.failures = 0
+	a.mu.Unlock()
+	a.pool.Add(u)
+}
+
+// kill ends a worker that holds a request for too long.
+func (a *application) kill(w supervisor.Worker, reason string) {
+	a.mu.Lock()
+	group := a.group
+	a.mu.Unlock()
+	if group != nil {
+		group.Kill(w, reason)
+	}
+}
+
+// gone takes a worker out whose process has ended.
+func (a *application) gone(log *slog.Logger, e supervisor.Event) {
+	a.mu.Lock()
+	u := a.upstreams[e.Worker.Generation]
+	delete(a.upstreams, e.Worker.Generation)
+	delete(a.answers, e.Worker.Generation)
+	a.mu.Unlock()
+	said := []any{"exit", e.Exit.String()}
+	if u != nil {
+		for i, f := range a.flights(e.Worker.PID) {
+			if i == maxFlightsLogged {
+				said = append(said, "more_in_flight", true)
+				break
+			}
+			said = append(said, "in_flight", fmt.Sprintf("%s %s (%s, %v)", f.Method, f.URI, f.ID, f.Age.Round(time.Millisecond)))
+		}
+		a.pool.Remove(u)
+		u.Transport.Close()
+	}
+	if e.Exit.OK() || e.Exit.Killed == "" && e.Exit.Signal == syscall.SIGTERM {
+		log.Info("worker gone", said...)
+		return
+	}
+	log.Warn("worker gone", said...)
+}
+
+// maxFlightsLogged bounds the requests named when a worker dies.
+const maxFlightsLogged = 5
+
+func (a *application) flights(pid int) []front.Flight {
+	var list []front.Flight
+	for _, f := range a.gateway.InFlight() {
+		if f.PID == pid {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// failing says that a worker did not come up. A single failure may be an
+// accident, and requests wait for the next start; a second one in a row, with
+// nobody serving, is told to the clients at once.
+func (a *application) failing(e supervisor.Event) {
+	a.mu.Lock()
+	a.failures++
+	failures := a.failures
+	a.mu.Unlock()
+	a.log.Error("worker did not start", "app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID, "error", e.Err)
+	if failures >= 2 {
+		a.pool.SetFailing(e.Err)
+	}
+}
+
+// workersOf is how many processes an application has.
+func workersOf(c *config.App) int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return numCPU()
+}

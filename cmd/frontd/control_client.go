@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// controlFlag is the --control of a command that talks to a daemon.
+type controlFlag struct{ path string }
+
+func (f *controlFlag) add(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&f.path, "control", "", "control socket `PATH` (default: of the only daemon running)")
+	return cmd
+}
+
+// call asks the daemon and decodes its answer into v, if v is not nil.
+func (f *controlFlag) call(ctx context.Context, method, target string, v any) error {
+	path, err := f.find()
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+		DisableKeepAlives: true,
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://frontd"+target, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the daemon at %s: %w", path, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var f failure
+		if err := json.NewDecoder(resp.Body).Decode(&f); err != nil || f.Error == "" {
+			return fmt.Errorf("the daemon at %s answered %s", path, resp.Status)
+		}
+		return fmt.Errorf("%s", f.Error)
+	}
+	if v == nil {
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(v)
+}
+
+// find returns the socket of the only daemon running, or lists them.
+func (f *controlFlag) find() (string, error) {
+	if f.path != "" {
+		return f.path, nil
+	}
+	candidates := []string{"/run/frontd/control.sock"}
+	if base, err := runtimeBase(); err == nil {
+		found, _ := filepath.Glob(filepath.Join(base, "*.sock")) // a fixed pattern: never malformed
+		candidates = append(candidates, found...)
+	}
+	var alive []string
+	for _, path := range candidates {
+		if nc, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			nc.Close()
+			alive = append(alive, path)
+		}
+	}
+	switch len(alive) {
+	case 0:
+		return "", fmt.Errorf("no daemon is running as this user; looked for %s", strings.Join(candidates, ", "))
+	case 1:
+		return alive[0], nil
+	}
+	return "", fmt.Errorf("several daemons are running, choose one with --control:\n  %s", strings.Join(alive, "\n  "))
+}
+
+func statusCommand() *cobra.Command {
+	var f controlFlag
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show applications, workers and queues", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s statusReport
+			if err := f.call(cmd.Context(), http.MethodGet, "/status", &s); err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				return enc.Encode(s)
+			}
+			return printStatus(cmd.OutOrStdout(), &s)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return f.add(cmd)
+}
+
+func printStatus(w io.Writer, s *statusReport) error {
+	fmt.Fprintf(w, "frontd %s, pid %d, up %v, %s\n", s.Version, s.PID, seconds(s.Uptime), strings.Join(s.Listen, " "))
+	for _, a := range s.Apps {
+		fmt.Fprintf(w, "\n%s  %s %s\n", a.Name, a.Kind, a.Target)
+		fmt.Fprintf(w, "  queue %d of %d, in hand %d, served %d, refused %d\n", a.Queue, a.Size, a.Busy, a.Served, a.Refused)
+		if a.Failing != "" {
+			fmt.Fprintf(w, "  failing: %s\n", strings.ReplaceAll(a.Failing, "\n", "\n    "))
+		}
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		if len(a.Workers) > 0 {
+			fmt.Fprintln(t, "  PID\tSTATE\tUP\tREQUESTS\tRSS\tRESTARTS\tSERVING")
+		}
+		for _, k := range a.Workers {
+			fmt.Fprintf(t, "  %d\t%s\t%v\t%d\t%.1f MiB\t%d\t%s\n", k.PID, k.State, seconds(k.Uptime), k.Served,
+				float64(k.RSS)/(1<<20), k.Restarts, serving(&k))
+		}
+		t.Flush()
+	}
+	return nil
+}
+
+// serving tells what a worker has in hand: the oldest, and how many more.
+func serving(k *workerReport) string {
+	if len(k.InFlight) == 0 {
+		if k.LastExit != "" {
+			return "(before: " + k.LastExit + ")"
+		}
+		return ""
+	}
+	f := k.InFlight[0]
+	s := fmt.Sprintf("%s %s for %v", f.Method, f.URI, f.Age.Round(time.Millisecond))
+	if n := len(k.InFlight) - 1; n > 0 {
+		s += fmt.Sprintf(" and %d more", n)
+	}
+	return s
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Second)
+}
+
+// controlCommand is a command that asks the daemon to do one thing.
+func controlCommand(use, short string, args cobra.PositionalArgs, target func(args []string) string) *cobra.Command {
+	var f controlFlag
+	return f.add(&cobra.Command{
+		Use: use, Short: short, Args: usageArgs(args),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.call(cmd.Context(), http.MethodPost, target(args), nil)
+		},
+	})
+}
+
+func reloadCommand() *cobra.Command {
+	return controlCommand("reload", "Read the configuration again; new workers take over", cobra.NoArgs,
+		func([]string) string { return "/reload" })
+}
+
+func restartCommand() *cobra.Command {
+	return controlCommand("restart APP", "Replace the workers of an application one after the other", cobra.ExactArgs(1),
+		func(args []string) string { return "/restart?app=" + url.QueryEscape(args[0]) })
+}
+
+func scaleCommand() *cobra.Command {
+	return controlCommand("scale APP N", "Change how many workers an application has", cobra.ExactArgs(2),
+		func(args []string) string {
+			return "/scale?app=" + url.QueryEscape(args[0]) + "&workers=" + url.QueryEscape(args[1])
+		})
+}
+
+// stopCommand answers when the daemon is gone: its socket no longer answers.
+func stopCommand() *cobra.Command {
+	var f controlFlag
+	return f.add(&cobra.Command{
+		Use: "stop", Short: "Stop the daemon: requests in flight end first", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s statusReport
+			if err := f.call(cmd.Context(), http.MethodGet, "/status", &s); err != nil {
+				return err
+			}
+			if err := f.call(cmd.Context(), http.MethodPost, "/stop", nil); err != nil {
+				return err
+			}
+			return awaitExit(cmd.Context(), s.PID)
+		},
+	})
+}
+
+// awaitExit waits for the end of a process that is not our child: there is
+// no event for that everywhere, so it is asked for.
+func awaitExit(ctx context.Context, pid int) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if p, err := os.FindProcess(pid); err != nil || !alive(p) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/front"
+)
+
+// A door is a listener and the server behind it.
+type door struct {
+	address  config.Address
+	listener net.Listener
+	serve    func(net.Listener) error
+	shutdown func(context.Context) error
+	close    func() error
+}
+
+// open listens at every address and makes the servers. Requests wait in the
+// listeners' queues until serve.
+func (d *daemon) open(c *config.Config) error {
+	var errs []error
+	for _, a := range c.Server.Listen {
+		l, err := listen(a, c)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		door, err := d.newDoor(a, l, c)
+		if err != nil {
+			l.Close()
+			errs = append(errs, err)
+			continue
+		}
+		d.doors = append(d.doors, door)
+	}
+	if err := errors.Join(errs...); err != nil {
+		d.closeDoors()
+		return err
+	}
+	return nil
+}
+
+func listen(a config.Address, c *config.Config) (net.Listener, error) {
+	if a.Net != "systemd" {
+		return config.ListenMode(a, c.Server.SocketMode)
+	}
+	named, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("listen at %v: %w", a, err)
+	}
+	if l := named[a.Addr]; len(l) > 0 && l[0] != nil {
+		return l[0], nil
+	}
+	var names []string
+	for name := range named {
+		names = append(names, name)
+	}
+	return nil, fmt.Errorf("listen at %v: systemd handed over no socket of this name (FileDescriptorName=), but %q", a, names)
+}
+
+func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*door, error) {
+	where := front.Listener{Name: a.String(), TrustPeer: a.Net == "unix"}
+	h := http.HandlerFunc(d.dispatch)
+	if a.Scheme == "fcgi" {
+		where.Kind = front.FastCGI
+		s := &fcgi.Server{
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h(w, r.WithContext(front.WithListener(r.Context(), where)))
+			}),
+			ErrorLog: func(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...), "listener", where.Name) },
+		}
+		return &door{a, l, s.Serve, s.Shutdown, s.Close}, nil
+	}
+	sc := front.ServerConfig{
+		Listener: where, Log: d.log.Logger,
+		ReadHeaderTimeout: c.Server.HeaderTimeout, IdleTimeout: c.Server.IdleTimeout,
+		Refusal: func(r front.Refusal) {
+			d.log.Info("request refused", "remote", r.Remote.String(), "cause", string(r.Cause), "detail", r.Detail)
+		},
+	}
+	if a.Scheme == "https" {
+		var err error
+		if sc.TLS, err = d.tlsConfig(c); err != nil {
+			return nil, fmt.Errorf("listen at %v: %w", a, err)
+		}
+	}
+	s := front.NewServer(h, sc)
+	return &door{a, l, s.Serve, s.Shutdown, s.Close}, nil
+}
+
+func (d *daemon) tlsConfig(c *config.Config) (*tls.Config, error) {
+	if c.Server.TLS.Certificate == "" {
+		return nil, errors.New("no certificate: set certificate and key in [server.tls]")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.certs == nil {
+		certs, err := front.LoadCertificates([]front.CertificateFiles{
+			{Cert: c.Server.TLS.Certificate, Key: c.Server.TLS.Key},
+		}, d.log.Logger)
+		if err != nil {
+			return nil, err
+		}
+		d.certs = certs
+	}
+	return d.certs.Config(), nil
+}
+
+// dispatch serves with the chain in force now.
+func (d *daemon) dispatch(w http.ResponseWriter, r *http.Request) {
+	(*d.handler.Load()).ServeHTTP(w, r)
+}
+
+// serve lets the doors answer. A door that ends by itself ends the daemon: it
+// would be half deaf.
+func (d *daemon) serve() {
+	for _, door := range d.doors {
+		d.serving.Go(func() { // shutdown waits for it
+			err := door.serve(door.listener)
+			if err == nil || errors.Is(err, fcgi.ErrServerClosed) {
+				return
+			}
+			select {
+			case d.failed <- fmt.Errorf("serve %v: %w", door.address, err):
+			default: // another one failed first
+			}
+		})
+	}
+}
+
+func (d *daemon) closeDoors() {
+	for _, door := range d.doors {
+		door.listener.Close()
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/frontd/frontd/host"
+	"github.com/frontd/frontd/supervisor"
+)
+
+// Names under which frontd runs itself again.
+const (
+	appworkerName = "appworker"
+	guardName     = "guard"
+)
+
+// appworkerCommand makes frontd one worker, so that it runs from one file.
+func appworkerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: appworkerName, Hidden: true, DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return host.Main(cmd.Context(), args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+}
+
+// guardCommand is the process that leaves no worker behind when frontd dies.
+func guardCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: guardName, Hidden: true, Args: cobra.NoArgs,
+		Run: func(*cobra.Command, []string) { supervisor.GuardMain() },
+	}
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "frontd %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// self is the path of this program, which outlives its file's replacement on
+// Linux: a worker restarted during an upgrade is still ours.
+func self() (string, error) {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe", nil
+	}
+	return os.Executable()
+}

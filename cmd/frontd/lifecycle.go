@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/front"
+)
+
+// A registry holds the applications by name.
+type registry struct {
+	mu   sync.Mutex // guards the field below
+	apps map[string]*application
+}
+
+func (r *registry) get(name string) *application {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.apps[name]
+}
+
+func (r *registry) put(a *application) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.apps == nil {
+		r.apps = make(map[string]*application)
+	}
+	r.apps[a.name] = a
+}
+
+func (r *registry) drop(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.apps, name)
+}
+
+func (r *registry) all() []*application {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(maps.Values(r.apps), func(a, b *application) int { return strings.Compare(a.name, b.name) })
+}
+
+// startApps starts every application and makes the chain over them.
+func (d *daemon) startApps(c *config.Config) error {
+	var errs []error
+	for _, ac := range c.Apps {
+		if err := d.startApp(c, ac); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return d.route(c)
+}
+
+func (d *daemon) startApp(c *config.Config, ac *config.App) error {
+	limits := c.AppLimits(ac)
+	a := newApplication(ac, limits.Queue.Size, d.log)
+	d.apps.put(a) // before the start: events come from the first moment on
+	if err := a.start(d.sup, limits, d.dir); err != nil {
+		d.apps.drop(a.name)
+		return fmt.Errorf("app %s: %w", a.name, err)
+	}
+	return nil
+}
+
+// route puts the chain of a configuration in force.
+func (d *daemon) route(c *config.Config) error {
+	var routes []front.Route
+	var roots []io.Closer
+	for _, rc := range c.Routes {
+		rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App}
+		if rc.App != "" {
+			a := d.apps.get(rc.App)
+			rt.Handler = a.handler()
+			rt.Settings = settings(c, c.Limits(rc), a.config.Body == "spool", d.dev)
+		} else {
+			files, err := front.NewStatic(rc.Root, rc.Path.Text)
+			if err != nil {
+				return fmt.Errorf("route %s: %w", rc.Path, err)
+			}
+			roots = append(roots, files)
+			rt.Handler = files
+			rt.Settings = settings(c, c.Limits(rc), false, d.dev)
+		}
+		routes = append(routes, rt)
+	}
+	general := settings(c, c.Server.Limits, false, d.dev)
+	h, err := front.New(front.Config{
+		Routes: routes, Settings: &general, Log: d.log.Logger, AccessLog: d.log.access,
+		Proxies: front.Proxies{Trusted: c.Server.TrustedProxies},
+	})
+	if err != nil {
+		return err
+	}
+	d.handler.Store(&h)
+	// The folders of the chain before the last are in nobody's hands any more.
+	for _, r := range d.oldRoots {
+		r.Close()
+	}
+	d.oldRoots, d.roots = d.roots, roots
+	return nil
+}
+
+// reload reads the configuration again and takes every application over to
+// new workers. What does not come up leaves the old in place, and is told.
+func (d *daemon) reload(ctx context.Context) error {
+	d.changes.Lock()
+	defer d.changes.Unlock()
+	c, err := d.load()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	old, certs := d.config, d.certs
+	d.mu.Unlock()
+	if !slices.Equal(old.Server.Listen, c.Server.Listen) {
+		return errors.New("reload: server.listen has changed, which takes a restart")
+	}
+	var errs []error
+	if certs != nil {
+		errs = append(errs, certs.Reload())
+	}
+	var stale []*application
+	for _, ac := range c.Apps {
+		was, err := d.renew(ctx, c, ac)
+		errs = append(errs, err)
+		if was != nil {
+			stale = append(stale, was)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := d.route(c); err != nil {
+		return err
+	}
+	for _, a := range d.apps.all() {
+		if c.App(a.name) == nil {
+			d.apps.drop(a.name)
+			stale = append(stale, a)
+		}
+	}
+	d.mu.Lock()
+	d.config = c
+	d.mu.Unlock()
+	for _, a := range stale {
+		errs = append(errs, a.retire(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// renew takes one application over to its new configuration. It returns the
+// application that has to go once the new chain is in force, if any.
+func (d *daemon) renew(ctx context.Context, c *config.Config, ac *config.App) (*application, error) {
+	a := d.apps.get(ac.Name)
+	switch {
+	case a == nil:
+		return nil, d.startApp(c, ac)
+	case string(a.kind) != string(ac.Kind):
+		return nil, fmt.Errorf("app %s: its kind has changed from %s to %s, which takes a restart", ac.Name, a.kind, ac.Kind)
+	case a.group == nil:
+		a.mu.Lock()
+		a.config = ac
+		a.mu.Unlock()
+		return nil, nil
+	}
+	return nil, a.replace(ctx, ac, c.AppLimits(ac), d.dir)
+}
+
+// replace takes the application over to new workers.
+func (a *application) replace(ctx context.Context, ac *config.App, limits config.Limits, dir string) error {
+	spec, err := a.spec(ac, limits, dir)
+	if err != nil {
+		return fmt.Errorf("app %s: %w", a.name, err)
+	}
+	if err := a.group.Replace(ctx, spec); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.config = ac
+	a.mu.Unlock()
+	return nil
+}
+
+// retire ends an application that the configuration no longer has.
+func (a *application) retire(ctx context.Context) error {
+	a.pool.Close()
+	if a.group == nil {
+		return nil
+	}
+	return a.group.Stop(ctx)
+}
+
+// reloadLogged is reload as a signal asks for it: systemd is told, and the log.
+func (d *daemon) reloadLogged(ctx context.Context) {
+	d.tell(sd.SdNotifyReloading + "\n" + monotonicUsec())
+	defer d.tell(sd.SdNotifyReady)
+	d.log.Info("reloading")
+	if err := d.reload(ctx); err != nil {
+		d.log.Error("reload failed, what served before still serves", "error", err)
+		return
+	}
+	d.log.Info("reloaded")
+}
+
+func (d *daemon) reopenLogs() {
+	if err := d.log.sink.reopen(); err != nil {
+		d.log.Error("log not reopened, the old file stays in use", "error", err)
+	}
+}
+
+// shutdown stops in order: not ready, listeners, requests in flight, workers.
+func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	go func() {
+		// Ends with ctx, which this function cancels.
+		select {
+		case s := <-signals:
+			d.log.Warn("stopping at once", "signal", s.String())
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	d.control.close()
+	var doors sync.WaitGroup
+	for _, door := range d.doors {
+		doors.Go(func() { // waited for below
+			if err := door.shutdown(ctx); err != nil {
+				d.log.Warn("requests were cut off by the stop", "listener", door.address.String(), "error", err)
+				door.close()
+			}
+		})
+	}
+	doors.Wait()
+	for _, a := range d.apps.all() {
+		a.pool.Close()
+	}
+	err := d.stopWorkers(ctx)
+	d.serving.Wait()
+	d.log.Info("stopped")
+	return err
+}
+
+// stopWorkers ends every process that frontd has started.
+func (d *daemon) stopWorkers(ctx context.Context) error {
+	err := d.sup.Stop(ctx)
+	if err != nil && ctx.Err() != nil {
+		d.log.Warn("workers were killed: they did not stop in time", "error", err)
+		return nil // asked for, by a second signal or by shutdown_timeout
+	}
+	return err
+}
+
+// announce says what runs: to a person at a terminal, and to the log.
+func (d *daemon) announce(c *config.Config, stderr io.Writer) {
+	for _, door := range d.doors {
+		d.log.Info("listening", "address", doorURL(door))
+	}
+	if !isTerminal(stderr) {
+		return
+	}
+	for _, door := range d.doors {
+		fmt.Fprintf(stderr, "\n  frontd serves %s\n", doorURL(door))
+	}
+	for _, a := range c.Apps {
+		fmt.Fprintf(stderr, "  %s: %s %s", a.Name, a.Kind, a.Target)
+		if app := d.apps.get(a.Name); app != nil && app.group != nil {
+			var pids []string
+			for _, s := range app.group.Workers() {
+				pids = append(pids, fmt.Sprint(s.Worker.PID))
+			}
+			fmt.Fprintf(stderr, ", %d workers: pids %s", len(pids), strings.Join(pids, " "))
+		}
+		fmt.Fprintln(stderr)
+	}
+	fmt.Fprintf(stderr, "  control socket %s; Ctrl-C stops\n\n", d.control.path)
+}
+
+// doorURL is a listener's address as a person would use it, with the port
+// that was really taken.
+func doorURL(d *door) string {
+	switch {
+	case d.address.Net == "tcp" && d.address.Scheme == "":
+		return "http://" + d.listener.Addr().String()
+	case d.address.Net == "tcp":
+		return d.address.Scheme + "://" + d.listener.Addr().String()
+	}
+	return d.address.String()
+}
+
+func (d *daemon) tell(state string) {
+	if _, err := sd.SdNotify(false, state); err != nil {
+		d.log.Warn("systemd was not told", "state", state, "error", err)
+	}
+}
+
+// runtimeDir is the private folder for the sockets of this daemon's workers.
+func runtimeDir(c *config.Config) (string, error) {
+	base, err := runtimeBase()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(base, daemonName(c)+".d")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make runtime directory: %w", err)
+	}
+	return dir, nil
+}

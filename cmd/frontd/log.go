@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/supervisor"
+)
+
+// A logbook is all that frontd writes: its own events, a line a request, and
+// what its workers print.
+type logbook struct {
+	*slog.Logger
+	sink   *sink
+	json   bool
+	access *front.AccessLog // nil: none
+}
+
+func openLogbook(c config.Log, stderr io.Writer) (*logbook, error) {
+	s, err := newSink(c.File, stderr)
+	if err != nil {
+		return nil, err
+	}
+	l := &logbook{sink: s, json: c.Format == "json"}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return nil, err
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	format := front.LogText
+	if l.json {
+		format = front.LogJSON
+		l.Logger = slog.New(slog.NewJSONHandler(s, opts))
+	} else {
+		l.Logger = slog.New(slog.NewTextHandler(s, opts))
+		if isTerminal(stderr) && c.File == "" {
+			l.Logger = slog.New(&terminalHandler{w: s, level: level})
+		}
+	}
+	if c.Access {
+		l.access = front.NewAccessLog(s, format, l.Logger)
+	}
+	return l, nil
+}
+
+func (l *logbook) Close() {
+	if l.access != nil {
+		l.access.Close()
+	}
+	l.sink.Close()
+}
+
+// output takes a line that a worker printed: whole and as it is in text form,
+// tagged in JSON.
+func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
+	if l.json {
+		l.Info(string(line), "app", w.App, "pid", w.PID, "stream", stream)
+		return
+	}
+	l.sink.Write(append(append(make([]byte, 0, len(line)+1), line...), '\n'))
+}
+
+// requestOutput takes a line that a request wrote to FCGI_STDERR.
+func (l *logbook) requestOutput(x *front.Exchange, line []byte) {
+	if l.json {
+		l.Info(string(line), "app", x.App, "pid", x.Worker.PID, "id", x.ID, "stream", "stderr")
+		return
+	}
+	l.sink.Write(fmt.Appendf(nil, "%s [app=%s worker=%d id=%s]\n", line, x.App, x.Worker.PID, x.ID))
+}
+
+// A terminalHandler writes what a person at a terminal reads: the time, the
+// message, then what belongs to it.
+type terminalHandler struct {
+	w     io.Writer
+	level slog.Level
+	attrs []slog.Attr
+}
+
+func (h *terminalHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+
+func (h *terminalHandler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	b.WriteString(r.Time.Format("15:04:05.000 "))
+	switch {
+	case r.Level >= slog.LevelError:
+		b.WriteString("\x1b[31merror\x1b[0m ")
+	case r.Level >= slog.LevelWarn:
+		b.WriteString("\x1b[33mwarn\x1b[0m  ")
+	}
+	b.WriteString(r.Message)
+	add := func(a slog.Attr) bool {
+		s := a.Value.String()
+		if strings.ContainsAny(s, " \"\x1b\n") {
+			s = fmt.Sprintf("%q", s)
+		}
+		fmt.Fprintf(&b, " \x1b[2m%s=\x1b[0m%s", a.Key, s)
+		return true
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(add)
+	b.WriteByte('\n')
+	_, err := io.WriteString(h.w, b.String())
+	return err
+}
+
+func (h *terminalHandler) WithAttrs(a []slog.Attr) slog.Handler {
+	c := *h
+	c.attrs = append(c.attrs[:len(c.attrs):len(c.attrs)], a...)
+	return &c
+}
+
+func (h *terminalHandler) WithGroup(string) slog.Handler { return h }
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}

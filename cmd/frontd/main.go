@@ -1,0 +1,98 @@
+// Command frontd accepts HTTP and forwards each request over FastCGI to a
+// pool of worker processes, which it starts, watches and restarts.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker for a release.
+var version = "0.1.0-dev"
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit statuses, fixed by the contract.
+const (
+	exitOK     = 0 // stopped as asked
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+// run is frontd as a function.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var said *saidError
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &said):
+		return said.status
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "frontd: %v\n", err)
+		if usage.cmd != nil {
+			fmt.Fprintf(stderr, "Run '%s --help' for what it takes.\n", usage.cmd.CommandPath())
+		}
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "frontd: %v\n", err)
+	return exitFailed
+}
+
+// A usageError is wrong usage or configuration.
+type usageError struct {
+	err error
+	cmd *cobra.Command // whose help would tell; nil where it would not
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...), cmd}
+}
+
+// A saidError was told to the user already.
+type saidError struct{ status int }
+
+func (e *saidError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "frontd",
+		Short: "HTTP in front, FastCGI workers behind, supervised",
+		Long: "frontd accepts HTTP and forwards each request over FastCGI to a pool of worker\n" +
+			"processes that each host an application. It starts them, watches them, restarts them.",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err, cmd} })
+	root.AddCommand(
+		serveCommand(), poolCommand(), checkCommand(), configCommand(),
+		statusCommand(), reloadCommand(), restartCommand(), scaleCommand(), stopCommand(),
+		requestCommand(), versionCommand(),
+		appworkerCommand(), guardCommand(),
+	)
+	return root
+}
+
+// usageArgs makes what cobra says of wrong arguments a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &usageError{err, cmd}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/frontd/frontd/app"
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/supervisor"
+)
+
+// poolFlags are the command line of pool.
+type poolFlags struct {
+	listen  string
+	workers int
+	threads int
+	allow   []string
+}
+
+func poolCommand() *cobra.Command {
+	var f poolFlags
+	cmd := &cobra.Command{
+		Use:   "pool APP -l ADDRESS [-w N] [--threads N]",
+		Short: "Supervise workers that share one FastCGI socket, for nginx, Apache, Caddy or lighttpd",
+		Long: "Start N workers that take requests from one FastCGI socket, and restart those that end.\n" +
+			"A web server speaks to that socket; frontd itself takes no request.\n\nAPP is one of\n" + app.Forms(),
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.listen, "listen", "l", "", "`ADDRESS` of the socket: HOST:PORT, unix:/path, unix:@name or systemd:NAME")
+	fl.IntVarP(&f.workers, "workers", "w", 0, "worker processes (default: as many as CPUs)")
+	fl.IntVar(&f.threads, "threads", 0, "requests a worker serves at once (default: as the application's kind does)")
+	fl.StringSliceVar(&f.allow, "allow", nil, "`IP` addresses of web servers that TCP connections are taken from (FCGI_WEB_SERVER_ADDRS; default: this machine's, where the address is its own)")
+	return cmd
+}
+
+func (f *poolFlags) run(cmd *cobra.Command, args []string) error {
+	if f.listen == "" {
+		return usagef(cmd, "no -l ADDRESS: the socket that the web server is to be pointed at, as unix:/run/frontd/app.sock")
+	}
+	addr, err := config.ParseAddress(f.listen)
+	if err != nil {
+		return &usageError{err, cmd}
+	}
+	if addr.Scheme == "http" || addr.Scheme == "https" {
+		return usagef(cmd, "address %s: the workers of a pool speak FastCGI; HTTP is served by frontd serve", f.listen)
+	}
+	if cmd.Flags().Changed("workers") && f.workers < 1 || cmd.Flags().Changed("threads") && f.threads < 1 {
+		return usagef(cmd, "--workers and --threads: want 1 or more")
+	}
+	c, why, err := appConfig(cmd, args)
+	if err != nil {
+		return err
+	}
+	if c.Apps[0].Kind == config.KindFCGI {
+		return usagef(cmd, "%s: a FastCGI server already running needs no pool", args[0])
+	}
+	c.Server.Listen = []config.Address{addr}
+	a := c.Apps[0]
+	a.Workers = f.workers
+	if f.threads > 0 {
+		a.Threads = f.threads
+		a.Set["threads"] = config.Pos{}
+	}
+	return f.serve(cmd, c, why)
+}
+
+// A pool is workers behind a socket of their own.
+type pool struct {
+	log     *logbook
+	name    string
+	address config.Address
+}
+
+// serve runs until a signal asks for the end. HUP takes the workers over to
+// new ones.
+func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err error) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	log, err := openLogbook(c.Log, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if why != "" {
+		log.Info("detected " + why)
+	}
+	a := c.Apps[0]
+	p := &pool{log: log, name: a.Name, address: c.Server.Listen[0]}
+	listener, err := listen(p.address, c)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	socket, err := listenerFile(listener)
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	path, err := self()
+	if err != nil {
+		return err
+	}
+	sup := supervisor.New(supervisor.Options{Events: p.event, Output: log.output, Guard: []string{path, guardName}})
+	spec, err := f.spec(c, p, socket, path)
+	if err != nil {
+		return err
+	}
+	group, err := sup.Start(spec)
+	if err != nil {
+		return err
+	}
+	log.Info("workers listen", "address", p.address.String(), "app", a.Name, "workers", spec.Workers)
+	sd.SdNotify(false, sd.SdNotifyReady)
+	f.wait(cmd.Context(), signals, group, spec, log)
+	sd.SdNotify(false, sd.SdNotifyStopping)
+	return p.stop(sup, c.Server.ShutdownTimeout, signals)
+}
+
+func (f *poolFlags) spec(c *config.Config, p *pool, socket *os.File, path string) (supervisor.Spec, error) {
+	a := c.Apps[0]
+	dir, err := runtimeDir(c)
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	cmd, err := hostedApp(a).Command(app.Options{Threads: threadsOf(a), Self: path, SelfArgs: []string{appworkerName}, CacheDir: dir})
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	env := append(baseEnv(), cmd.Env...)
+	if allow := f.allowed(p.address); allow != "" {
+		env = append(env, "FCGI_WEB_SERVER_ADDRS="+allow)
+	}
+	l := c.AppLimits(a)
+	return supervisor.Spec{
+		Name: a.Name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir, Env: env,
+		Workers: workersOf(a), Listener: socket, Ready: p.ready,
+		StartTimeout: l.Timeout.Start, StopTimeout: l.Timeout.Stop,
+	}, nil
+}
+
+// allowed is FCGI_WEB_SERVER_ADDRS (FastCGI §3.2), which workers on TCP obey.
+func (f *poolFlags) allowed(a config.Address) string {
+	if len(f.allow) > 0 {
+		return strings.Join(f.allow, ",")
+	}
+	host, _, err := net.SplitHostPort(a.Addr)
+	if a.Net != "tcp" || err != nil {
+		return ""
+	}
+	switch ip := net.ParseIP(host); {
+	case host == "localhost":
+		return "127.0.0.1,::1"
+	case ip != nil && ip.IsLoopback():
+		return ip.String()
+	}
+	return ""
+}
+
+// readyWait is how long a worker on a shared socket may leave its question
+// unanswered before it counts as serving: the socket's others, and the web
+// server's requests, may come between.
+const readyWait = 3 * time.Second
+
+// ready asks whoever answers at the shared socket. A worker that ends before,
+// or while, it comes up is told by its end.
+func (p *pool) ready(ctx context.Context, _ supervisor.Worker) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
+	nc, err := dialer(p.address.Network(), p.address.Addr)(ctx)
+	if err != nil {
+		return nil // all are busy, its end would have been told
+	}
+	defer nc.Close()
+	fcgi.Probe(ctx, nc)
+	return nil
+}
+
+func (p *pool) event(e supervisor.Event) {
+	log := p.log.With("app", p.name, "slot", e.Worker.Slot, "pid", e.Worker.PID)
+	switch e.Kind {
+	case supervisor.EventReady:
+		log.Info("worker ready", "took", time.Since(e.Worker.Started).Round(time.Millisecond))
+	case supervisor.EventStopping:
+		log.Info("worker stopping", "reason", e.Reason)
+	case supervisor.EventGone:
+		if e.Exit.OK() {
+			log.Info("worker gone", "exit", e.Exit.String())
+		} else {
+			log.Warn("worker gone", "exit", e.Exit.String())
+		}
+	case supervisor.EventFailing:
+		log.Error("worker did not start", "error", e.Err)
+	case supervisor.EventBackoff:
+		if e.Delay > 0 {
+			log.Warn("worker starts again later", "in", e.Delay.Round(time.Millisecond))
+		}
+	}
+}
+
+func (f *poolFlags) wait(ctx context.Context, signals <-chan os.Signal, group *supervisor.Group, spec supervisor.Spec, log *logbook) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				log.Info("stopping", "signal", s.String())
+				return
+			}
+			sd.SdNotify(false, sd.SdNotifyReloading+"\n"+monotonicUsec())
+			log.Info("new workers take over")
+			if err := group.Replace(ctx, spec); err != nil {
+				log.Error("workers not replaced", "error", err)
+			}
+			sd.SdNotify(false, sd.SdNotifyReady)
+		}
+	}
+}
+
+func (p *pool) stop(sup *supervisor.Supervisor, timeout time.Duration, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	go func() {
+		// Ends with ctx, which this function cancels.
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := sup.Stop(ctx); err != nil {
+		p.log.Warn("workers were killed: they did not stop in time", "error", err)
+	}
+	p.log.Info("stopped")
+	return nil
+}
+
+// listenerFile is the socket itself, to be a worker's fd 0.
+func listenerFile(l net.Listener) (*os.File, error) {
+	f, ok := l.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, fmt.Errorf("listener %v has no file", l.Addr())
+	}
+	return f.File()
+}
