@@ -52,12 +52,18 @@ func Parse(name string, data []byte, env func(name string) (value string, ok boo
 		return nil, Errors{{File: name, Reason: err.Error()}}
 	}
 	r.dir = dir
-	root, broken := parseTree(trimMark(data), func(pos Pos, key, reason string) {
+	data = trimMark(data)
+	root, broken := parseTree(data, func(pos Pos, key, reason string) {
 		r.errs = append(r.errs, Error{name, pos, key, reason})
 	})
 	r.broken = broken
 	c := r.config(root)
 	r.check(c)
+	if len(r.errs) == 0 {
+		if pos, err := confirm(data); err != nil {
+			r.failf(pos, "", "not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))
+		}
+	}
 	r.errs.sort()
 	r.warnings.sort()
 	if len(r.errs) > 0 {

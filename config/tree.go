@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
@@ -85,7 +86,6 @@ type document struct {
 	root    *node
 	current *node // the table of the last header
 	broken  bool  // a syntax error: what seems to be missing may be there
-	doubled bool  // something was set twice, and reported
 	fail    func(pos Pos, key, reason string)
 }
 
@@ -100,16 +100,22 @@ func parseTree(data []byte, fail func(pos Pos, key, reason string)) (root *node,
 			break
 		}
 		d.broken = true
+		if d.isHeader(at) {
+			d.current = lost() // the keys that follow are of no known table
+		}
 		next := restart.FindIndex(data[at:])
 		if next == nil {
 			break
 		}
 		d.base = at + next[0] + 1 // after the newline
 	}
-	if !d.broken {
-		d.confirm()
-	}
 	return d.root, d.broken
+}
+
+// isHeader reports whether the line at an offset begins as a header does.
+func (d *document) isHeader(at int) bool {
+	start := bytes.LastIndexByte(d.data[:at], '\n') + 1
+	return bytes.HasPrefix(bytes.TrimLeft(d.data[start:], " \t"), []byte{'['})
 }
 
 // restart is the start of a line on which parsing can go on.
@@ -137,19 +143,20 @@ func (d *document) parse() (at int, ok bool) {
 	if errors.As(err, &perr) && cap(perr.Highlight) > 0 {
 		at = d.base + int(d.parser.Range(perr.Highlight).Offset)
 	}
-	d.fail(d.place(at), "", "not TOML: "+err.Error())
+	d.fail(d.place(at), "", "not TOML: "+strings.TrimPrefix(err.Error(), "toml: "))
 	return at, false
 }
 
 // confirm has the library check what the rules here may have missed, so that
 // nothing is taken which is not TOML.
-func (d *document) confirm() {
+func confirm(data []byte) (pos Pos, err error) {
 	var into map[string]any
+	err = toml.Unmarshal(data, &into)
 	var derr *toml.DecodeError
-	if err := toml.Unmarshal(d.data, &into); errors.As(err, &derr) && !d.doubled {
-		line, column := derr.Position()
-		d.fail(Pos{line, column}, "", "not TOML: "+derr.Error())
+	if errors.As(err, &derr) {
+		pos.Line, pos.Column = derr.Position()
 	}
+	return pos, err
 }
 
 // place turns an offset into line and column.
@@ -198,7 +205,6 @@ func (d *document) descend(parts []part) *node {
 }
 
 func (d *document) twice(e *entry, p part) {
-	d.doubled = true
 	d.fail(p.pos, e.value.path, fmt.Sprintf("set twice, first at line %d", e.pos.Line))
 }
 
