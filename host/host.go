@@ -1,0 +1,116 @@
+// Package host is one worker process as a function: it hosts one application
+// and has it speak FastCGI.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/frontd/frontd/app"
+	"github.com/frontd/frontd/worker"
+)
+
+// Exit statuses, which scripts and supervisors rely on.
+const (
+	exitStopped = 0 // stopped as asked
+	exitFailed  = 1
+	exitUsage   = 2
+)
+
+// ExitStatus returns the exit status for what Main returned.
+func ExitStatus(err error) int {
+	var usage *UsageError
+	switch {
+	case err == nil:
+		return exitStopped
+	case errors.As(err, &usage):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// Main is appworker: args are its arguments, without the program's name. It
+// listens on descriptor 0, or on the address given with -l.
+//
+// The demo and CGI programs are served by this process, until SIGTERM or
+// SIGINT; requests in hand are finished first. If ctx ends it stops at once.
+// For the other kinds the process is replaced by the one that hosts the
+// application: then Main returns only if that fails.
+//
+// A wrong command line, an APP that is not there, or a missing socket is a
+// *UsageError.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	parsed, err := parseArguments(args)
+	if err != nil {
+		return err
+	}
+	if parsed.help {
+		return usage(stdout)
+	}
+	a, err := app.Parse(parsed.app, parsed.dir)
+	if err != nil {
+		return &UsageError{err}
+	}
+	if a.Kind == app.FCGI {
+		return usagef("%s: %w; point the web server at it", a, app.ErrNotHosted)
+	}
+	if parsed.listen == "" && !stdinListens() {
+		return usagef("standard input is not a listening socket: give an address, as in appworker %s -l 127.0.0.1:9000, "+
+			"or have a supervisor start this (frontd, spawn-fcgi, systemd)", a)
+	}
+	if a.Why != "" {
+		fmt.Fprintf(stderr, "appworker: %s\n", a.Why)
+	}
+	switch a.Kind {
+	case app.Demo, app.CGI:
+		// Command knows how many requests at once are the kind's default.
+		cmd, err := a.Command(app.Options{Threads: parsed.threads, Self: os.Args[0]})
+		if err != nil {
+			return err
+		}
+		return serve(ctx, handler(a, cmd.Concurrency), parsed, stderr)
+	default:
+		return become(ctx, a, parsed)
+	}
+}
+
+// serve answers requests in this process.
+func serve(ctx context.Context, h http.Handler, args arguments, stderr io.Writer) error {
+	var l net.Listener
+	var err error
+	if args.listen != "" {
+		l, err = listen(ctx, args.listen)
+	} else {
+		// Descriptor 0 itself stays open: a file in its place would become the
+		// standard input of CGI programs.
+		l, err = net.FileListener(os.Stdin)
+	}
+	if err != nil {
+		return err
+	}
+	if args.listen != "" {
+		fmt.Fprintf(stderr, "appworker: process %d listens on %s\n", os.Getpid(), address(l))
+	}
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	err = (&worker.Server{Handler: h}).Serve(l)
+	if ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// address is what a client dials, in the form of -l. It has the port that
+// the system chose for port 0.
+func address(l net.Listener) string {
+	a := l.Addr()
+	if a.Network() == "unix" {
+		return "unix:" + strings.Replace(a.String(), "\x00", "@", 1)
+	}
+	return a.String()
+}
