@@ -21,9 +21,6 @@ type form[T any] struct {
 	schema property
 }
 
-// errReported is returned for what was reported at a better place already.
-var errReported = errors.New("reported")
-
 // str returns the string at n with its variables expanded.
 func (r *reader) str(n *node, want string) (string, error) {
 	if n.kind != text {

@@ -30,7 +30,7 @@ func FuzzParse(f *testing.F) {
 		if bytes.Contains(data, []byte("file:")) {
 			t.Skip("would read files")
 		}
-		c, errs := Parse("f.toml", data, environ_("HOME", "/root", "X", "$${X} \"\\"))
+		c, errs := Parse("f.toml", data, envOf("HOME", "/root", "X", "$${X} \"\\"))
 		if (c == nil) == (errs == nil) {
 			t.Fatalf("config %v and errors %v", c, errs)
 		}

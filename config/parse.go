@@ -95,9 +95,7 @@ type reader struct {
 }
 
 func (r *reader) fail(pos Pos, key string, err error) {
-	if !errors.Is(err, errReported) {
-		r.errs = append(r.errs, Error{r.file, pos, key, err.Error()})
-	}
+	r.errs = append(r.errs, Error{r.file, pos, key, err.Error()})
 }
 
 func (r *reader) failf(pos Pos, key, format string, args ...any) {

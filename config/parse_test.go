@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func environ_(pairs ...string) lookup {
+func envOf(pairs ...string) lookup {
 	return func(name string) (string, bool) {
 		for i := 0; i < len(pairs); i += 2 {
 			if pairs[i] == name {
@@ -23,7 +23,7 @@ func environ_(pairs ...string) lookup {
 
 func mustParse(t *testing.T, text string, env ...string) *Config {
 	t.Helper()
-	c, errs := Parse("/etc/frontd/f.toml", []byte(text), environ_(env...))
+	c, errs := Parse("/etc/frontd/f.toml", []byte(text), envOf(env...))
 	if errs != nil {
 		t.Fatalf("refused:\n%v", errs)
 	}
@@ -249,7 +249,7 @@ func TestSecrets(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, errs := Load(file, environ_("DIR", dir, "V", "file:private"))
+	c, errs := Load(file, envOf("DIR", dir, "V", "file:private"))
 	if errs != nil {
 		t.Fatal(errs)
 	}
