@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/coreos/go-systemd/v22/activation"
-
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/fcgi"
 	"github.com/frontd/frontd/front"
@@ -50,21 +48,7 @@ func (d *daemon) open(c *config.Config) error {
 }
 
 func listen(a config.Address, c *config.Config) (net.Listener, error) {
-	if a.Net != "systemd" {
-		return config.ListenMode(a, c.Server.SocketMode)
-	}
-	named, err := activation.ListenersWithNames()
-	if err != nil {
-		return nil, fmt.Errorf("listen at %v: %w", a, err)
-	}
-	if l := named[a.Addr]; len(l) > 0 && l[0] != nil {
-		return l[0], nil
-	}
-	var names []string
-	for name := range named {
-		names = append(names, name)
-	}
-	return nil, fmt.Errorf("listen at %v: systemd handed over no socket of this name (FileDescriptorName=), but %q", a, names)
+	return config.ListenMode(a, c.Server.SocketMode)
 }
 
 func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*door, error) {

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Installs what the tests run against: real web servers, runtimes, tools. As
+# root on Debian only; elsewhere the tests that lack something skip by name.
+set -eu
+
+# program:package, one a line; a program with a slash is a file to look for.
+wanted='
+nginx:nginx-light
+apache2:apache2
+lighttpd:lighttpd
+caddy:caddy
+php-cgi:php-cgi
+/usr/sbin/php-fpm8.2|/usr/sbin/php-fpm8.3|/usr/sbin/php-fpm8.4:php-fpm
+cgi-fcgi:libfcgi-bin
+/usr/include/fcgiapp.h:libfcgi-dev
+/usr/share/doc/libfcgi-perl:libfcgi-perl
+/usr/lib/python3/dist-packages/flask:python3-flask
+/usr/lib/python3/dist-packages/django:python3-django
+/usr/lib/python3/dist-packages/bottle.py:python3-bottle
+wrk:wrk
+curl:curl
+cc:gcc
+strace:strace
+ps:procps
+systemd-analyze:systemd
+'
+
+have() {
+	case $1 in
+	/*) (
+		IFS='|'
+		for f in $1; do [ -e "$f" ] && exit 0; done
+		exit 1
+	) ;;
+	*) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
+	esac
+}
+
+missing=
+for line in $wanted; do
+	have "${line%:*}" || missing="$missing ${line##*:}"
+done
+[ -z "$missing" ] && exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+	echo "counterparts: not root on Debian, so these stay missing and their tests are skipped by name:$missing"
+	exit 0
+fi
+echo "counterparts: installing$missing"
+
+# The servers are started by the tests, never by their packages.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+	trap 'rm -f $policy' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+# shellcheck disable=SC2086 # a list of words
+apt-get -qq install -y --no-install-recommends $missing >/dev/null
