@@ -22,9 +22,14 @@ func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.ID = requestID(r.Header, a.proxies.trusts(f.Client.Addr(), f.Listener), f.Start)
 	f.Host, f.RequestURI = r.Host, r.RequestURI // until they are checked
 	w.Header().Set("X-Request-Id", f.ID)
+	inner := r.WithContext(f)
+	if r.Body != nil && r.Body != http.NoBody {
+		f.body = body{rc: r.Body, ctx: f, x: &f.Exchange, ctl: http.NewResponseController(w)}
+		inner.Body, f.writer.body = &f.body, &f.body
+	}
 	returned := false
 	defer func() { a.finish(f, r, returned) }()
-	a.next.ServeHTTP(&f.writer, r.WithContext(f))
+	a.next.ServeHTTP(&f.writer, inner)
 	returned = true
 }
 
@@ -32,6 +37,9 @@ func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // sends an empty 200; after a panic nothing, and the connection is cut.
 func (a *access) finish(f *flight, r *http.Request, returned bool) {
 	x := &f.Exchange
+	if f.writer.body != nil {
+		f.body.limitDrain()
+	}
 	switch {
 	case returned:
 		if x.Status == 0 {

@@ -38,6 +38,7 @@ type conn struct {
 	framing framing
 	pending []byte // to be read in the place of what was refused
 	ended   bool
+	slow    bool // 408 is sent: nothing may follow it
 }
 
 func newConn(c net.Conn, maxHead int, refusal func(Refusal)) *conn {
@@ -83,7 +84,7 @@ func (c *conn) refuse(bad error) {
 // nothing else is being answered on the connection.
 func (c *conn) failed(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.active.Load() && c.framing.midHead() {
-		c.ended = true
+		c.ended, c.slow = true, true
 		if c.Conn.SetWriteDeadline(time.Now().Add(refusalTimeout)) == nil {
 			_, _ = io.WriteString(c.Conn, slowHead) // it is closed next, whether this arrives or not
 		}
@@ -92,6 +93,14 @@ func (c *conn) failed(err error) error {
 		}
 	}
 	return err
+}
+
+// Write refuses the 400 that net/http sends for a line cut short, after 408.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.slow {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
 }
 
 // CloseWrite lets the server end its half first, so that an answer given

@@ -80,17 +80,15 @@ func (x *Exchange) HeadSent() bool { return x.Status != 0 }
 // Duration is the time since the request's head was read.
 func (x *Exchange) Duration() time.Duration { return time.Since(x.Start) }
 
-type (
-	exchangeKey struct{}
-	flightKey   struct{}
-)
+type exchangeKey struct{}
 
 // A flight is all that the chain keeps of one request, in one allocation: the
-// record, the context that finds it, and the response writer that counts.
+// record, the context that finds it, and the writer and body that count.
 type flight struct {
 	context.Context
 	Exchange
 	writer writer
+	body   body
 }
 
 // newFlight starts a record; the caller serves f.request(r) with &f.writer.
@@ -103,11 +101,8 @@ func newFlight(w http.ResponseWriter, r *http.Request, settings *Settings) *flig
 }
 
 func (f *flight) Value(key any) any {
-	switch key.(type) {
-	case exchangeKey:
+	if _, ok := key.(exchangeKey); ok {
 		return &f.Exchange
-	case flightKey:
-		return f
 	}
 	return f.Context.Value(key)
 }

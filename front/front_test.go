@@ -120,6 +120,9 @@ func (d *door) talk(raw string, size int) string {
 func statuses(t *testing.T, answers string) []int {
 	t.Helper()
 	var all []int
+	if answers == "" {
+		return nil
+	}
 	for r := bufio.NewReader(strings.NewReader(answers)); ; {
 		res, err := http.ReadResponse(r, nil)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && len(all) > 0 {

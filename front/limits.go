@@ -1,6 +1,7 @@
 package front
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,28 +15,20 @@ import (
 // handler left unread, before it gives the connection up.
 const drainTimeout = 5 * time.Second
 
-// limits bounds the request's body: its size, and the time it may take.
+// limits refuses a body that says that it is too large, before any of it is
+// read. What it does not say shows while it is read: see body.
 func limits(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := ExchangeOf(r)
-		limit := x.Settings.MaxBody
+		limit := ExchangeOf(r).Settings.MaxBody
 		if limit >= 0 && r.ContentLength > limit {
 			Fail(w, r, BodyTooLarge, fmt.Sprintf("Content-Length %d, at most %d", r.ContentLength, limit))
 			return
 		}
-		f, ok := r.Context().Value(flightKey{}).(*flight)
-		if r.Body == nil || r.Body == http.NoBody || !ok {
-			next.ServeHTTP(w, r)
-			return
-		}
-		b := &body{rc: r.Body, r: r, x: x, ctl: http.NewResponseController(f.writer.w)}
-		r.Body, f.writer.body = b, b
 		next.ServeHTTP(w, r)
-		b.limitDrain()
 	})
 }
 
-// body is a request body within its limits. Read returns *Error for all that
+// body is a request body within the limits of Exchange.Settings. Read returns *Error for all that
 // ends it but io.EOF: BodyTooLarge, TooSlow, ClientGone or BadRequest.
 //
 // The client's time is what Read waits for it: a handler that reads slowly
@@ -44,7 +37,7 @@ func limits(next http.Handler) http.Handler {
 // from then on.
 type body struct {
 	rc  io.ReadCloser
-	r   *http.Request
+	ctx context.Context
 	x   *Exchange
 	ctl *http.ResponseController
 
@@ -54,7 +47,7 @@ type body struct {
 
 	mu      sync.Mutex // guards the fields below, and the deadline against limitDrain
 	reading bool
-	ended   bool
+	whole   bool // net/http has no more of it: it watches the connection by itself
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -69,6 +62,7 @@ func (b *body) Read(p []byte) (int, error) {
 	limited := b.begin(start)
 	n, err := b.rc.Read(p)
 	b.waited += time.Since(start)
+	whole := err == io.EOF
 	b.x.BytesIn += int64(n)
 	if over := b.x.BytesIn - s.MaxBody; s.MaxBody >= 0 && over > 0 {
 		n = max(0, n-int(over))
@@ -78,7 +72,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if err != nil {
 		b.err = b.cause(err)
 	}
-	b.end(limited)
+	b.end(limited, whole)
 	return n, b.err
 }
 
@@ -93,11 +87,11 @@ func (b *body) begin(now time.Time) (limited bool) {
 	return limited
 }
 
-func (b *body) end(limited bool) {
+func (b *body) end(limited, whole bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reading, b.ended = false, b.err != nil
-	if b.ended && limited {
+	b.reading, b.whole = false, whole
+	if whole && limited {
 		_ = b.ctl.SetReadDeadline(time.Time{})
 	}
 }
@@ -129,7 +123,7 @@ func (b *body) cause(err error) error {
 		return &Error{TooSlow, fmt.Sprintf("%d bytes of body in %v", b.x.BytesIn, b.waited.Round(time.Millisecond)), err}
 	case errors.Is(err, http.ErrBodyReadAfterClose):
 		return err
-	case errors.Is(err, io.ErrUnexpectedEOF), isConnError(err), b.r.Context().Err() != nil:
+	case errors.Is(err, io.ErrUnexpectedEOF), isConnError(err), b.ctx.Err() != nil:
 		return &Error{ClientGone, fmt.Sprintf("after %d bytes of body", b.x.BytesIn), err}
 	}
 	return &Error{BadRequest, "body", err}
@@ -137,13 +131,13 @@ func (b *body) cause(err error) error {
 
 func (b *body) Close() error { return b.rc.Close() }
 
-// limitDrain bounds the wait for what the handler did not read: net/http
-// reads it before the head goes out, or after the handler, without a limit
-// of time. A Read, in full duplex, keeps its own deadline.
+// limitDrain bounds the wait for what nobody read: net/http reads it before
+// the head goes out and after the handler, even where the connection is to
+// close, without a limit of time. A Read, in full duplex, keeps its own deadline.
 func (b *body) limitDrain() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.ended && !b.reading {
+	if !b.whole && !b.reading {
 		_ = b.ctl.SetReadDeadline(time.Now().Add(drainTimeout))
 	}
 }
