@@ -67,7 +67,7 @@ type Event struct {
 // An Exit is the end of a process.
 type Exit struct {
 	PID    int
-	Code   int            // exit status; 0 if Signal is set
+	Code   int            // exit status, -1 if it is not known; 0 if Signal is set
 	Signal syscall.Signal // what killed it, or 0
 	OOM    bool           // the kernel killed it for want of memory, as far as its counters tell
 	Killed string         // our own reason, if we sent it KILL
@@ -75,6 +75,8 @@ type Exit struct {
 	Ready  bool           // it had become ready
 	Age    time.Duration  // from its start
 }
+
+const codeUnknown = -1
 
 // OK reports whether the worker ended itself as FastCGI §7 intends it: with status 0.
 func (e *Exit) OK() bool { return e.Code == 0 && e.Signal == 0 && !e.Lost }
@@ -87,6 +89,8 @@ func (e *Exit) String() string {
 		b.WriteString("still not dead after KILL, given up")
 	case e.Signal != 0:
 		fmt.Fprintf(&b, "killed by signal %d", int(e.Signal))
+	case e.Code == codeUnknown:
+		b.WriteString("exit status unknown")
 	default:
 		fmt.Fprintf(&b, "exit status %d", e.Code)
 	}

@@ -71,6 +71,50 @@ var children = map[string]func(args []string){
 		serveStdin()
 	},
 	"supervise": superviseFamily,
+	"init":      beInit,
+	// flood writes for ever, as fast as it can, and serves.
+	"flood": func([]string) {
+		go func() { // nobody receives its end: the process is killed
+			b := []byte(strings.Repeat("noise\n", 1000))
+			for {
+				os.Stderr.Write(b)
+			}
+		}()
+		serveStdin()
+	},
+}
+
+// beInit is process 1 of a container: a supervisor whose worker leaves an
+// orphan that dies. It says "reaped" when that is not there any more, and how
+// a child of its own ended that it waited for late.
+func beInit(args []string) {
+	check := func(err error) {
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	check(syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, ""))
+	check(syscall.Mount("proc", "/proc", "proc", 0, ""))
+	orphans := make(chan int, 1)
+	s := New(Options{Output: func(_ Worker, _ string, line []byte) {
+		pid, err := strconv.Atoi(string(line))
+		check(err)
+		orphans <- pid
+	}})
+	_, err := s.Start(Spec{
+		Name: "orphans", Path: "/bin/sh", Workers: 1,
+		Args: []string{"sh", "-c", "sh -c 'setsid sleep 0.01 & echo $!'; exec sleep 1000"},
+	})
+	check(err)
+	for pid := <-orphans; ; {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err != nil {
+			break
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	check(s.Stop(context.Background()))
+	fmt.Println("reaped", os.Getpid())
 }
 
 // serveStdin answers each connection with its pid, on a listener at fd 0.
@@ -175,6 +219,9 @@ func (r *record) event(e Event) {
 func (r *record) line(w Worker, stream string, line []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if string(line) == "noise" { // of the flood: what matters is what becomes of it
+		return
+	}
 	r.lines = append(r.lines, stream+": "+string(line))
 	close(r.change)
 	r.change = make(chan struct{})

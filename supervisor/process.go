@@ -66,7 +66,7 @@ func (c *child) run(line func(stream string, line []byte)) Exit {
 	readers.Wait()
 	exit := Exit{PID: c.proc.Pid}
 	if err != nil {
-		exit.Lost = true // somebody else reaped our child: its status is not known
+		exit.Code = codeUnknown // somebody else in this program reaped our child
 		return exit
 	}
 	if ws := state.Sys().(syscall.WaitStatus); ws.Signaled() {

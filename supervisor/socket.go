@@ -46,8 +46,8 @@ func (s *Socket) Close() error {
 // Sockets made at the same time in one directory take turns, so that none is
 // taken for dead between its making and its first listen.
 func ListenUnix(path string, mode os.FileMode) (*Socket, error) {
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("socket %s: path of %d bytes, at most %d allowed", path, len(path), maxSocketPath)
+	if err := checkSocketPath(path); err != nil {
+		return nil, err
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -70,6 +70,13 @@ func ListenUnix(path string, mode os.FileMode) (*Socket, error) {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	return s, nil
+}
+
+func checkSocketPath(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("socket %s: path of %d bytes, at most %d allowed", path, len(path), maxSocketPath)
+	}
+	return nil
 }
 
 func (s *Socket) listen(fd int, mode os.FileMode) error {
@@ -97,6 +104,9 @@ func (s *Socket) listen(fd int, mode os.FileMode) error {
 // listenPrivate makes a socket that only our own user can connect to, in a
 // directory that only our own user can enter.
 func listenPrivate(path string) (*Socket, error) {
+	if err := checkSocketPath(path); err != nil {
+		return nil, err // before a directory is made for it
+	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("socket directory: %w", err)
