@@ -6,6 +6,9 @@ Run as: python3 PATH/TO/frontd_wsgi MODULE[:CALLABLE] [--directory DIR] [--threa
 import os
 import sys
 
+if sys.version_info < (3, 9):
+    sys.exit("frontd-wsgi: Python 3.9 or later is needed, %s is %s" % (sys.executable, sys.version.split()[0]))
+
 if not __package__:
     # Started by path: Python has put this folder first in sys.path, where its
     # files would pass for modules. The folder above has one name, taken away

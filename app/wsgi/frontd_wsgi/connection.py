@@ -97,8 +97,8 @@ class Connection:
     def next_request(self):
         """Returns the params of the next request, or None if more must be
         received first. Its body is then for read_stdin."""
-        while self._next_header():
-            version, kind, request_id, length, padding, _ = unpack_header(self._buf, self._pos)
+        while not self.lost and self._next_header():
+            _, kind, request_id, length, padding, _ = unpack_header(self._buf, self._pos)
             start = self._pos + record.HEADER_LENGTH
             if request_id and kind != record.BEGIN_REQUEST and request_id != self.request_id:
                 self._ignore(kind, length, padding)
@@ -137,6 +137,8 @@ class Connection:
             if self._skip:
                 return False
         if left < record.HEADER_LENGTH:
+            if left == 0:
+                self._buf, self._pos = b"", 0  # an idle connection holds no memory
             return False
         if self._buf[self._pos] != record.VERSION:
             raise ProtocolError("record of version %d, want 1 (FastCGI 3.3)" % self._buf[self._pos])
@@ -156,7 +158,7 @@ class Connection:
             self.stdin_done = True
         self._ignored += record.HEADER_LENGTH + length
         if self._ignored > MAX_DRAIN:
-            raise ProtocolError("over %d bytes that belong to no request" % MAX_DRAIN)
+            self.lost = self.aborted = True  # nothing wrong with it, but it costs too much
         self._pos += record.HEADER_LENGTH
         self._skip = length + padding
 

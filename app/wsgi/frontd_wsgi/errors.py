@@ -53,7 +53,7 @@ class Errors:
     def __init__(self, connection, request_id):
         self._connection = connection
         self._request_id = request_id
-        self._partial = None  # thread -> its unfinished line
+        self._partial = {}  # thread -> its unfinished line
 
     def write(self, text):
         if not isinstance(text, str):
@@ -67,8 +67,6 @@ class Errors:
         if len(line) - cut > MAX_PARTIAL:
             cut = len(line)
         if cut < len(line):
-            if self._partial is None:
-                self._partial = {}
             self._partial[thread] = line[cut:]
         if cut:
             self._send(line[:cut])
@@ -98,7 +96,10 @@ class Errors:
     def flush_all(self):
         """Sends the unfinished lines of every thread: the request is ending."""
         while self._partial:
-            self._send(self._partial.popitem()[1])
+            try:
+                self._send(self._partial.popitem()[1])
+            except KeyError:
+                return  # a thread of the application's was first
 
     def detach(self):
         """Cuts the stream from its connection. The caller holds the connection's lock."""

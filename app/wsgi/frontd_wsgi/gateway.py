@@ -5,7 +5,7 @@ from .environ import BadRequest, complete
 from .errors import Errors, RequestAborted, format_exception
 from .filewrapper import FileWrapper
 from .input import Input
-from .record import STDOUT, stream, stream_end
+from .record import MAX_CONTENT, STDOUT, stream, stream_end
 
 _FAILURE = (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n"
             b"Internal Server Error\n")
@@ -13,6 +13,8 @@ _BAD_REQUEST = (b"Status: 400 Bad Request\r\nContent-Type: text/plain\r\nContent
                 b"Bad Request\n")
 # appStatus (FastCGI 5.5) of a request that the application did not answer itself.
 _FAILED = 1
+# The most of an answer that is made into records at once.
+_PART = 16 * MAX_CONTENT
 
 
 class Gateway:
@@ -37,8 +39,8 @@ class Gateway:
                 length = complete(environ)
                 environ.update(self._constants)
                 environ["wsgi.errors"] = errors
-                environ["frontd.aborted"] = connection.check_aborted
                 environ["wsgi.input"] = body = Input(connection, length)
+                environ["frontd.aborted"] = body.aborted
                 answer.bodyless = answer.is_head = environ["REQUEST_METHOD"] == "HEAD"
                 self._run(environ, answer)
             except BaseException as e:
@@ -215,24 +217,38 @@ class Answer:
         elif self.connection.check_aborted():
             raise RequestAborted("the web server aborted the request")
         if data:
-            self.connection.send(stream(STDOUT, self._id, data))
+            self._send(data)
         return whole
 
+    def _send(self, data):
+        """Sends data in parts whose copies cost little memory."""
+        if len(data) <= _PART:
+            self.connection.send(stream(STDOUT, self._id, data))
+            return
+        view = memoryview(data)
+        for start in range(0, len(view), _PART):
+            self.connection.send(stream(STDOUT, self._id, view[start:start + _PART]))
+
     def _end(self, data):
-        if not self.sending:
-            if self._length is None and not data and not self.bodyless:
-                self._announce(0)
-            data = self._head + b"\r\n" + data
-            self.sending = True
         connection = self.connection
         self.errors.flush_all()
         if connection.aborted:
             raise RequestAborted("the web server aborted the request")
+        if not self.sending:
+            if self._length is None and not data and not self.bodyless:
+                self._announce(0)
+            self.sending = True
+            if len(data) <= _PART:
+                data = self._head + b"\r\n" + data
+            else:
+                self._send(self._head + b"\r\n")
+                self._send(data)
+                data = b""
         if self._length is not None and self._sent < self._length and not self.bodyless:
             self.errors.write("frontd-wsgi: the answer is %d bytes short of its Content-Length of %d: it is cut\n"
                               % (self._length - self._sent, self._length))
             if data:
-                connection.send(stream(STDOUT, self._id, data))
+                self._send(data)
             self._over = True
             connection.cut(self.errors)
             return

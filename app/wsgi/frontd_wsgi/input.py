@@ -68,6 +68,12 @@ class Input:
             raise StopIteration
         return line
 
+    def aborted(self):
+        """environ["frontd.aborted"]: reports whether the web server aborted the
+        request or is gone. It looks at what has arrived and never waits. For
+        one thread at a time, as reading is. After its end a request is not aborted."""
+        return self._connection is not None and self._connection.check_aborted()
+
     def detach(self):
         """Cuts the stream from its connection, which may carry another request soon."""
         self._connection = None

@@ -394,6 +394,20 @@ def unclean(environ, start_response):
     start_response(*eval(environ["HTTP_X"]))
     return [b"x"]
 @route
+def big(environ, start_response):
+    start_response(*OK)
+    return [b"0123456789abcdef" * (1 << 18)]
+@route
+def keeps(environ, start_response):
+    kept = apps.setdefault("kept", [])
+    start_response(*OK)
+    if kept:
+        kept[0]["wsgi.errors"].write("after the end\\n")
+        try: kept[0]["wsgi.input"].read()
+        except ValueError as e: return [repr((str(e), kept[0]["frontd.aborted"]())).encode()]
+    kept.append(environ)
+    return [b"kept"]
+@route
 def part_of_a_file(environ, start_response):
     f = tempfile.TemporaryFile()
     f.write(bytes(range(256)) * 1000); f.seek(1000)
@@ -483,6 +497,16 @@ class Bad(unittest.TestCase):
             answer = self.client.ask("/long?" + how)
             self.assertEqual((answer.ended, answer.body), (True, b"12 characters"[:10]))
             self.assertIn(b"longer than its Content-Length", answer.stderr)
+
+    def test_big_list(self):
+        self.assertEqual(self.client.ask("/big").body, b"0123456789abcdef" * (1 << 18))
+
+    def test_an_environ_outlives_its_request_harmlessly(self):
+        self.client.ask("/keeps", b"unread")
+        answer = self.client.ask("/keeps", b"unread")
+        self.assertEqual(answer.body, b"('wsgi.input is read after the end of its request', False)")
+        self.assertEqual(answer.stderr, b"")
+        self.assertEqual(self.host.log(), "after the end\n")
 
     def test_part_of_a_file(self):
         answer = self.client.ask("/part_of_a_file")

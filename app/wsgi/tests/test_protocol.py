@@ -246,6 +246,7 @@ class Unread(Host):
         with self.assertRaises(OSError):
             for _ in range(200):
                 self.client.send(record(5, 1, b"x" * 60000))
+        self.assertEqual(self.host.log(), "", "an early answer is no error")
 
     def test_without_keep_conn_the_answer_survives_the_close(self):
         self.client.send(head("/ignore", keep=False, method="POST", CONTENT_LENGTH="70000") + record(5, 1, b"x" * 60000))
