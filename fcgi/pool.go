@@ -66,6 +66,9 @@ type waiter struct {
 // NewPool returns a pool whose queue holds size requests; 0 means that none waits.
 func NewPool(size int) *Pool { return &Pool{size: size} }
 
+// Size returns how many requests may wait.
+func (p *Pool) Size() int { return p.size }
+
 // Add makes a worker available.
 func (p *Pool) Add(u *Upstream) {
 	p.mu.Lock()

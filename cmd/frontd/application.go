@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -73,12 +74,14 @@ func hostedApp(c *config.App) app.App {
 	return app.App{Kind: app.Kind(c.Kind), Target: c.Target, Args: c.Command, Dir: c.Directory}
 }
 
-// handler is what a route to this application serves with.
-func (a *application) handler() http.Handler {
-	if a.kind == app.PHP {
-		return &front.PHP{Root: hostedApp(a.config).Docroot(), Next: a.gateway}
+// handler is what a route to this application serves with; the closer, if
+// not nil, ends it.
+func (a *application) handler() (http.Handler, io.Closer, error) {
+	if a.kind != app.PHP {
+		return a.gateway, nil, nil
 	}
-	return a.gateway
+	php, err := front.NewPHP(hostedApp(a.config).Docroot(), a.gateway)
+	return php, php, err
 }
 
 // spec makes the supervisor's order of the configuration's.

@@ -85,7 +85,14 @@ func (d *daemon) route(c *config.Config) error {
 		rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App}
 		if rc.App != "" {
 			a := d.apps.get(rc.App)
-			rt.Handler = a.handler()
+			h, root, err := a.handler()
+			if err != nil {
+				return fmt.Errorf("app %s: %w", a.name, err)
+			}
+			if root != nil {
+				roots = append(roots, root)
+			}
+			rt.Handler = h
 			rt.Settings = settings(c, c.Limits(rc), a.config.Body == "spool", d.dev)
 		} else {
 			files, err := front.NewStatic(rc.Root, rc.Path.Text)

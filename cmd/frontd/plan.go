@@ -198,7 +198,7 @@ func check(stdout, stderr io.Writer, file string) error {
 	for _, a := range c.Apps {
 		if err := checkApp(a); err != nil {
 			bad = true
-			fmt.Fprintf(stderr, "%s:%d:%d: app.%s: %v\n", file, a.Pos.Line, a.Pos.Col, a.Name, err)
+			fmt.Fprintf(stderr, "%s:%d:%d: app.%s: %v\n", file, a.Pos.Line, a.Pos.Column, a.Name, err)
 		}
 	}
 	if bad {
