@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -166,8 +167,8 @@ func (l *AccessLog) flush(batch []byte) []byte {
 	if len(batch) == 0 {
 		return batch
 	}
-	rest := batch
-	if l.torn {
+	rest, torn := batch, l.torn
+	if torn {
 		rest = append([]byte{'\n'}, batch...)
 	}
 	n, err := l.sink.Write(rest)
@@ -175,11 +176,11 @@ func (l *AccessLog) flush(batch []byte) []byte {
 		l.torn = rest[n-1] != '\n'
 	}
 	if err != nil {
-		for _, c := range rest[n:] {
-			if c == '\n' {
-				l.dropped.Add(1)
-			}
+		lost := bytes.Count(rest[n:], []byte{'\n'})
+		if torn && n == 0 {
+			lost-- // the one in front ended a line lost before
 		}
+		l.dropped.Add(uint64(lost))
 		if !l.sick && l.errors != nil {
 			l.errors.Error("access log not written, lines are lost", "error", err)
 		}
