@@ -92,6 +92,8 @@ var wrong = []struct{ name, file, errors string }{
 	{"every slip of syntax", "[server]\nlisten = [\":1\"\ncontrol = \n[log\nlevel = \"inf\"\nacces = true",
 		"3:1: not TOML: …\n4:5: not TOML: …"},
 	{"syntax and sense", "[server]\nlisten = \nlisen = 1\n[app.a]\n[log]\nlevel = 1 2", "2:10: not TOML: …\n3:1: server.lisen: unknown…\n6:11: not TOML: …"},
+	{"lines that end as on Windows", "\ufeff[log]\r\nlevel = 1\r\n", `2:9: log.level: an integer, want one of "debug", "info", "warn", "error"`},
+	{"end of the file", "[log]\nlevel =", "2:7: not TOML: …"},
 	{"column in characters", "[app.ä]\nkind = \"demo\"\n[log]\nlevel = \"é\" ; x", "1:6: not TOML: …\n4:13: not TOML: …"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -81,7 +82,8 @@ func join(path, name string) string {
 // A document is a file on its way to a tree of nodes.
 type document struct {
 	data    []byte
-	base    int // where the parser was last started
+	lines   []int // where each starts in data
+	base    int   // where the parser was last started
 	parser  unstable.Parser
 	root    *node
 	current *node // the table of the last header
@@ -92,7 +94,7 @@ type document struct {
 // parseTree reads TOML. After a syntax error it goes on with the next line
 // that looks like the start of something, so that one slip hides no other.
 func parseTree(data []byte, fail func(pos Pos, key, reason string)) (root *node, broken bool) {
-	d := &document{data: data, root: &node{}, fail: fail}
+	d := &document{data: data, lines: lineStarts(data), root: &node{}, fail: fail}
 	d.current = d.root
 	for d.base = 0; d.base < len(data); {
 		at, ok := d.parse()
@@ -161,9 +163,19 @@ func confirm(data []byte) (pos Pos, err error) {
 
 // place turns an offset into line and column.
 func (d *document) place(offset int) Pos {
-	before := d.data[:min(offset, len(d.data))]
-	start := bytes.LastIndexByte(before, '\n') + 1
-	return Pos{bytes.Count(before, []byte{'\n'}) + 1, utf8.RuneCount(before[start:]) + 1}
+	line, _ := slices.BinarySearch(d.lines, offset+1) // lines that start at or before offset
+	return Pos{line, utf8.RuneCount(d.data[d.lines[line-1]:offset]) + 1}
+}
+
+// lineStarts returns the offset of each line.
+func lineStarts(data []byte) []int {
+	starts := []int{0}
+	for i, c := range data {
+		if c == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	return starts
 }
 
 // A part is one name of a dotted key.
