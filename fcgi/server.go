@@ -73,8 +73,9 @@ type Server struct {
 	// the size of its buffer. Zero means 64 KiB.
 	Window int
 
-	// WriteTimeout is how long a peer may take nothing of what it is sent before it
-	// loses its connection. Zero means 30 seconds.
+	// WriteTimeout is how long a peer may take nothing of what it is sent. It loses
+	// its connection between one and two WriteTimeouts after the last byte it took.
+	// Zero means 30 seconds.
 	WriteTimeout time.Duration
 
 	// AllowedPeers are the only addresses that TCP connections are taken from,
