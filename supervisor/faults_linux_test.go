@@ -97,6 +97,22 @@ func TestSharedListener(t *testing.T) {
 	}
 }
 
+func TestNextProcessFindsItsListenerBlocking(t *testing.T) {
+	spec := childSpec(t, 1, "")
+	spec.Path, spec.Args, spec.Ready = "sleep", []string{"sleep", "1000"}, nil
+	_, g, r := start(t, Options{}, spec)
+	w := r.wantEvents("it runs", EventReady, 1).Worker
+	// As a worker in Go does it to the socket that it shares with the next one.
+	if err := syscall.SetNonblock(int(g.all()[0].socket.File().Fd()), true); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Kill(w.PID, syscall.SIGKILL)
+	next := r.wantEvents("the next one runs", EventReady, 2).Worker
+	if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/0", next.PID)); !strings.Contains(string(b), "flags:\t02\n") {
+		t.Errorf("fdinfo of fd 0: %q, want a descriptor in blocking mode", b)
+	}
+}
+
 func TestFloodingWorkerServes(t *testing.T) {
 	_, g, r := start(t, Options{}, childSpec(t, 1, "flood"))
 	w := r.wantEvents("it comes up", EventReady, 1).Worker

@@ -19,13 +19,14 @@ const (
 	// CutMark ends each piece of a longer line but the last.
 	CutMark = " [cut: line over 64 KiB goes on]"
 
-	// FloodRate is how many bytes a second of one stream are delivered. What
-	// is more is still read, so that the worker is not held up, but its lines
-	// are only counted; "[dropped 1234 lines, 56789 bytes: …]" says how many,
-	// within a second.
+	// FloodRate is how many bytes a second of one stream are delivered, where
+	// a line counts as 128 bytes at least. What is more is still read, so that
+	// the worker is not held up, but its lines are only counted; "[dropped 1234
+	// lines, 56789 bytes: …]" says how many, within a second.
 	FloodRate = 4 << 20
 
 	floodWindow = time.Second
+	lineCost    = 128 // bytes: short lines cost those who take them as much as longer ones
 
 	firstBuffer = 4 << 10 // grows to MaxLine for those that need it
 	tailLines   = 20      // lines of stderr that are kept
@@ -151,7 +152,7 @@ func (r *lineReader) take(n int) {
 
 // deliver hands out one line, or drops it if the allowance is used up.
 func (r *lineReader) deliver(line []byte, mark string) {
-	r.used += len(line) + 1
+	r.used += max(len(line), lineCost)
 	if r.used > FloodRate {
 		r.droppedLines++
 		r.droppedBytes += len(line)
@@ -173,8 +174,8 @@ func (r *lineReader) end() {
 
 func (r *lineReader) report() {
 	if r.droppedLines > 0 {
-		r.emit(r.stream, fmt.Appendf(nil, "[dropped %d lines, %d bytes: more than %d bytes a second]",
-			r.droppedLines, r.droppedBytes, FloodRate))
+		r.emit(r.stream, fmt.Appendf(nil, "[dropped %d lines, %d bytes: more than %d MiB a second]",
+			r.droppedLines, r.droppedBytes, FloodRate>>20))
 	}
 	r.droppedLines, r.droppedBytes = 0, 0
 }

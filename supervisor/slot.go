@@ -206,8 +206,8 @@ func (s *slot) serve(message) phase {
 	s.mu.Lock()
 	s.status.LastErr = nil
 	s.mu.Unlock()
-	s.markTried()
 	s.emit(Event{Kind: EventReady})
+	s.markTried() // after the event: Replace must not stop the old before the new are known
 	return phaseServing
 }
 

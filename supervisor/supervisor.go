@@ -7,6 +7,10 @@
 // the guard also finds those of its descendants that left the group, by a
 // variable in their environment. One escapes that starts a session of its own
 // and clears or overwrites its environment.
+//
+// A worker inherits descriptors 0, 1 and 2 and no other. To that end the first
+// Start marks all descriptors above 2 that this process was itself started
+// with close-on-exec; those opened by Go are already.
 package supervisor
 
 import (
