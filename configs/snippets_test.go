@@ -97,7 +97,7 @@ ErrorLog "|/bin/cat"
 }
 
 func caddyConfig(_ *testing.T, _, snippet string) string {
-	return "{\n\tadmin off\n}\n" + snippet
+	return "{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + snippet
 }
 
 func lighttpdConfig(_ *testing.T, dir, snippet string) string {
@@ -120,7 +120,7 @@ func TestSnippets(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			base := startServer(t, s)
 			for _, c := range requests {
-				t.Run(c.name, func(t *testing.T) { c.check(t, base, s.noLength) })
+				t.Run(c.name, func(t *testing.T) { c.send(t, base, s.noLength, &http.Transport{DisableKeepAlives: true}) })
 			}
 		})
 	}
@@ -134,6 +134,7 @@ type request struct {
 	header map[string]string
 	body   []byte
 	chunks bool // sent without a length
+	https  bool
 	want   map[string]string
 }
 
@@ -184,7 +185,7 @@ func noise(n int) []byte {
 	return b
 }
 
-func (c request) check(t *testing.T, base, noLength string) {
+func (c request) send(t *testing.T, base, noLength string, transport *http.Transport) {
 	method := c.method
 	if method == "" {
 		method = "GET"
@@ -203,7 +204,7 @@ func (c request) check(t *testing.T, base, noLength string) {
 	for name, value := range c.header {
 		req.Header.Set(name, value)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	client := http.Client{Transport: transport, Timeout: 30 * time.Second}
 	answer, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +243,7 @@ func (c request) compare(t *testing.T, method, length string, got seen) {
 			t.Errorf("%s is %q, want %q", name, got.Env[name], value)
 		}
 	}
-	if https := got.Env["HTTPS"]; https != "" && https != "off" {
+	if https := got.Env["HTTPS"]; !c.https && https != "" && https != "off" {
 		t.Errorf("HTTPS is %q on a plain connection", https)
 	}
 	if port, err := strconv.Atoi(got.Env["REMOTE_PORT"]); err != nil || port == 0 {
