@@ -22,12 +22,13 @@ func (h *Handler) environment(r *http.Request, prog program) []string {
 	env := make([]string, 0, len(vars)+len(keep)+4)
 	for _, v := range vars {
 		name, value, ok := strings.Cut(v, "=")
-		if ok && settable(name) && !slices.Contains(keep, name) && !strings.Contains(value, "\x00") && !(prog.inDir && isLocation(name)) {
+		if ok && settable(name) && !slices.Contains(keep, name) && !strings.Contains(value, "\x00") && name != "SCRIPT_FILENAME" && !(prog.inDir && isLocation(name)) {
 			env = append(env, v)
 		}
 	}
+	env = append(env, "SCRIPT_FILENAME="+prog.file)
 	if prog.inDir {
-		env = append(env, "SCRIPT_NAME="+prog.scriptName, "SCRIPT_FILENAME="+prog.file)
+		env = append(env, "SCRIPT_NAME="+prog.scriptName)
 		if prog.pathInfo != "" {
 			env = append(env, "PATH_INFO="+prog.pathInfo)
 		}
@@ -45,7 +46,7 @@ func (h *Handler) environment(r *http.Request, prog program) []string {
 // was another.
 func isLocation(name string) bool {
 	switch name {
-	case "SCRIPT_NAME", "SCRIPT_FILENAME", "PATH_INFO", "PATH_TRANSLATED":
+	case "SCRIPT_NAME", "PATH_INFO", "PATH_TRANSLATED":
 		return true
 	}
 	return false
@@ -75,7 +76,6 @@ func metaVariables(r *http.Request, prog program) []string {
 		"REQUEST_URI=" + r.URL.RequestURI(),
 		"QUERY_STRING=" + r.URL.RawQuery,
 		"SCRIPT_NAME=" + prog.scriptName,
-		"SCRIPT_FILENAME=" + prog.file,
 	}
 	add := func(name, value string) {
 		if value != "" {

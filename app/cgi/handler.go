@@ -60,8 +60,8 @@ type Handler struct {
 
 	// Env returns the meta-variables of a request as NAME=VALUE, as the web
 	// server sent them. Nil: they are made from the request (§4.1).
-	// SCRIPT_NAME, PATH_INFO and SCRIPT_FILENAME are set by the handler where
-	// Path is a directory.
+	// SCRIPT_FILENAME is set by the handler, and so are SCRIPT_NAME and PATH_INFO
+	// where Path is a directory.
 	Env func(r *http.Request) []string
 
 	// Inherit names variables of this process that programs get, besides PATH.

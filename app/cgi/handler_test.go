@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -164,5 +165,75 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("stderr %q; want %q in it", said, test.log)
 			}
 		})
+	}
+}
+
+// TestNonParsedHeader runs programs that write HTTP themselves (§5).
+func TestNonParsedHeader(t *testing.T) {
+	tests := []struct {
+		name, program, body, log string
+		status                   int
+		broken                   bool
+	}{
+		{name: "length", program: `printf 'HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello'`, status: 201, body: "hello"},
+		{name: "to the end", program: `printf 'HTTP/1.0 200 OK\r\n\r\nhello'`, status: 200, body: "hello"},
+		{name: "chunked", program: `printf 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'`, status: 200, body: "hello"},
+		{name: "chunked, cut", program: `printf 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel'`, status: 200, body: "hel", broken: true, log: "unexpected EOF"},
+		{name: "CGI instead", program: `printf 'Content-Type: text/plain\n\nhello'`, status: 502, log: "must write an HTTP response"},
+		{name: "switch of protocol", program: `printf 'HTTP/1.1 101 Switching\r\n\r\n'`, status: 502, log: "cannot be final"},
+		{name: "nothing", program: `exit 9`, status: 502, log: "exit status 9"},
+		{name: "endless header", program: `printf 'HTTP/1.1 200 OK\r\n'; yes 'A: b'`, status: 502, log: "header over"},
+	}
+	dir := t.TempDir()
+	srv, log := serve(t, &Handler{Path: dir, KillDelay: 5 * time.Second})
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			name := fmt.Sprintf("/nph-%d", i)
+			script(t, dir, name, "#!/bin/sh\n"+test.program+"\n")
+			before := len(log.String())
+			got := do(t, srv, log, "GET", name, "")
+			if got.status != test.status || got.broken != test.broken || test.status != 502 && got.body != test.body {
+				t.Errorf("%+v; want %+v", got, test)
+			}
+			if said := log.String()[before:]; !strings.Contains(said, test.log) {
+				t.Errorf("stderr %q; want %q in it", said, test.log)
+			}
+		})
+	}
+}
+
+// TestCannotStart tells apart what exec(2) says of scripts.
+func TestCannotStart(t *testing.T) {
+	dir := t.TempDir()
+	script(t, dir, "interpreter", "#!/no/such/interpreter\n")
+	script(t, dir, "noline", "echo hello\n")
+	srv, log := serve(t, &Handler{Path: dir})
+	for name, want := range map[string]string{"/interpreter": "#! does not exist", "/noline": "no first line #!"} {
+		before := len(log.String())
+		got := do(t, srv, log, "GET", name, "")
+		if said := log.String()[before:]; got.status != 500 || !strings.Contains(said, want) {
+			t.Errorf("%s: %+v, stderr %q; want 500 and %q", name, got, said, want)
+		}
+	}
+}
+
+// TestInterpreters runs a program in each language that is at hand.
+func TestInterpreters(t *testing.T) {
+	programs := map[string]string{
+		"perl":    `print "Content-Type: text/plain\n\n", $ENV{REQUEST_METHOD}, " ", <STDIN>;`,
+		"python3": "import os, sys\nprint('Content-Type: text/plain\\n')\nprint(os.environ['REQUEST_METHOD'], sys.stdin.read(), end='')\n",
+	}
+	dir := t.TempDir()
+	srv, log := serve(t, &Handler{Path: dir, Inherit: []string{"HOME"}})
+	for name, text := range programs {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Logf("%s is not installed", name)
+			continue
+		}
+		script(t, dir, name, "#!"+path+"\n"+text)
+		if got := do(t, srv, log, "POST", "/"+name, "the body"); got.body != "POST the body" {
+			t.Errorf("%s: %+v, stderr %s", name, got, log)
+		}
 	}
 }
