@@ -30,7 +30,7 @@ def complete(environ):
     # A server that has none to say passes some of these empty.
     length = get("CONTENT_LENGTH")
     if length is not None:
-        if length == "":
+        if length == "" or length == "-1":  # -1: Caddy, for a chunked body
             del environ["CONTENT_LENGTH"]
             length = None
         elif length.isdigit() and length.isascii() and len(length) <= 18:
@@ -76,7 +76,8 @@ def split_path(script, info, uri):
     the path that the server's own access rules have seen:
 
     1. PATH_INFO given and SCRIPT_NAME + PATH_INFO the path of REQUEST_URI, or
-       both there and different: as given.
+       both there and different: as given. (For a mount at "/" lighttpd needs
+       "fix-root-scriptname": without it SCRIPT_NAME is the first segment.)
     2. PATH_INFO given and equal to SCRIPT_NAME (nginx with PATH_INFO set to
        $fastcgi_script_name): mounted at the root, PATH_INFO as given.
     3. No PATH_INFO, SCRIPT_NAME the start of REQUEST_URI's path up to a "/"

@@ -1,5 +1,6 @@
 """Waits for the next thing to do: a new connection, or bytes on an idle one."""
 
+import os
 import select
 import threading
 
@@ -49,11 +50,9 @@ class PollPoller:
     others for it. An armed connection pokes the one that waits."""
 
     def __init__(self, listener_fd, wake_fd, threads):
-        import os
         self._read_poke, self._write_poke = os.pipe()
         os.set_blocking(self._read_poke, False)
         os.set_blocking(self._write_poke, False)
-        self._read, self._write = os.read, os.write
         self._fixed = {listener_fd, wake_fd, self._read_poke}
         self._listener_fd = listener_fd
         self._armed = {}
@@ -73,14 +72,14 @@ class PollPoller:
 
     def _drain_pokes(self):
         try:
-            self._read(self._read_poke, 4096)
+            os.read(self._read_poke, 4096)
         except BlockingIOError:
             pass
 
     def arm(self, connection):
         self._armed[connection.fd] = True
         try:
-            self._write(self._write_poke, b"p")
+            os.write(self._write_poke, b"p")
         except BlockingIOError:
             pass  # a full pipe wakes the leader as well
 

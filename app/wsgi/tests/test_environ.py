@@ -47,9 +47,10 @@ class Variables(unittest.TestCase):
     def test_length(self):
         self.assertNotIn("CONTENT_LENGTH", self.complete(CONTENT_LENGTH="", CONTENT_TYPE=""))
         self.assertIsNone(self.length)
+        self.assertNotIn("CONTENT_LENGTH", self.complete(CONTENT_LENGTH="-1"), "Caddy's word for a chunked body")
         self.complete(CONTENT_LENGTH="12")
         self.assertEqual(self.length, 12)
-        for bad in ("-1", "1x", "\xb2", "9" * 19):
+        for bad in ("-2", "1x", "\xb2", "9" * 19):
             with self.assertRaises(BadRequest, msg=bad):
                 self.complete(CONTENT_LENGTH=bad)
 

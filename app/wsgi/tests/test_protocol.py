@@ -181,10 +181,18 @@ class Threaded(Requests):
 
 class Fallback(Requests):
     """The poller where there is no epoll, with threads and without."""
+
     source = ECHO.replace("def application", '''
 import frontd_wsgi.host, frontd_wsgi.poller
 frontd_wsgi.host.Poller = frontd_wsgi.poller.PollPoller
 def application''')
+
+
+    def test_term(self):
+        self.assertTrue(self.client.ask("/").ended)
+        self.host.term()
+        self.assertEqual(self.host.wait(), 0)
+        self.assertTrue(self.client.at_end())
 
 
 class FallbackThreaded(Fallback):
