@@ -112,6 +112,9 @@ func (c *serverConn) begin(h Header) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err // nobody would end it: failLocked has been here
+	}
 	if c.reqs[h.ID] != nil {
 		return protocolErrorf("BEGIN_REQUEST for request id %d, which is active (§3.3)", h.ID)
 	}
