@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/frontd/frontd/app"
 	"github.com/frontd/frontd/worker"
@@ -95,7 +96,10 @@ func serve(ctx context.Context, h http.Handler, args arguments, stderr io.Writer
 		return err
 	}
 	if args.listen != "" {
-		fmt.Fprintf(stderr, "appworker: process %d listens on %s\n", os.Getpid(), address(l))
+		where := address(l)
+		l = &announced{Listener: l, say: func() {
+			fmt.Fprintf(stderr, "appworker: process %d listens on %s\n", os.Getpid(), where)
+		}}
 	}
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	err = (&worker.Server{Handler: h}).Serve(l)
@@ -103,6 +107,19 @@ func serve(ctx context.Context, h http.Handler, args arguments, stderr io.Writer
 		return nil
 	}
 	return err
+}
+
+// An announced listener says so when it is first asked for a connection: from
+// then on the worker takes signals, and SIGTERM stops it gracefully.
+type announced struct {
+	net.Listener
+	once sync.Once
+	say  func()
+}
+
+func (l *announced) Accept() (net.Conn, error) {
+	l.once.Do(l.say)
+	return l.Listener.Accept()
 }
 
 // address is what a client dials, in the form of -l. It has the port that
