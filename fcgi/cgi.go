@@ -36,7 +36,9 @@ func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 	p.Add("REQUEST_URI", c.RequestURI)
 	p.Add("QUERY_STRING", r.URL.RawQuery)
 	p.Add("SCRIPT_NAME", c.ScriptName)
-	p.Add("PATH_INFO", c.PathInfo)
+	if c.PathInfo != "" || c.ScriptFilename == "" {
+		p.Add("PATH_INFO", c.PathInfo) // an empty one would make PHP_SELF empty
+	}
 	p.Add("DOCUMENT_URI", c.ScriptName+c.PathInfo)
 	p.Add("SERVER_NAME", c.ServerName)
 	p.Add("SERVER_PORT", c.ServerPort)

@@ -43,7 +43,7 @@ func (r *Response) Next() ([]byte, error) {
 		b := r.rest
 		r.rest = nil
 		if len(b) == 0 {
-			b, r.err = r.s.next(r.ctx, r.wait)
+			b, r.err = r.s.next(r.waitContext(), r.wait)
 		}
 		if r.err == io.EOF && r.left > 0 {
 			r.err = ErrShortBody
@@ -53,6 +53,15 @@ func (r *Response) Next() ([]byte, error) {
 		}
 	}
 	return nil, r.err
+}
+
+// waitContext bounds the wait for more. Once all that the client gets is here,
+// the client's leaving breaks nothing: the application still ends the request.
+func (r *Response) waitContext() context.Context {
+	if r.noBody || r.left == 0 {
+		return context.WithoutCancel(r.ctx)
+	}
+	return r.ctx
 }
 
 // clip cuts what goes beyond the declared length, or a body that there is not

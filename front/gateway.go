@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -34,8 +35,9 @@ type Gateway struct {
 	// the client as a redirect.
 	Internal http.Handler
 
-	mu    sync.Mutex // guards the field below
+	mu    sync.Mutex // guards the fields below
 	calls map[*call]struct{}
+	lost  []Flight // taken from workers by their death, the latest
 }
 
 // maxRepeats is how often a request that its worker lost goes to another one.
@@ -81,12 +83,45 @@ func (g *Gateway) InFlight() []Flight {
 	var list []Flight
 	now := time.Now()
 	for c := range g.calls {
-		list = append(list, Flight{
-			PID: c.upstream.PID, ID: c.x.ID, Method: c.r.Method, URI: c.x.RequestURI,
-			Age: now.Sub(c.given),
-		})
+		list = append(list, c.flight(now))
 	}
 	return list
+}
+
+// Lost returns the requests that the death of a process took out of its
+// hands, and forgets them. Those it still holds are in InFlight.
+func (g *Gateway) Lost(pid int) []Flight {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []Flight
+	g.lost = slices.DeleteFunc(g.lost, func(f Flight) bool {
+		if f.PID != pid {
+			return false
+		}
+		list = append(list, f)
+		return true
+	})
+	return list
+}
+
+// maxLost bounds what is kept for Lost: of more, nobody would read.
+const maxLost = 64
+
+// noteLost keeps what a worker had in hand when its connection ended.
+func (g *Gateway) noteLost(c *call) {
+	f := c.flight(time.Now())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.lost) >= maxLost {
+		g.lost = append(g.lost[:0], g.lost[1:]...)
+	}
+	g.lost = append(g.lost, f)
+}
+
+func (c *call) flight(now time.Time) Flight {
+	return Flight{
+		PID: c.upstream.PID, ID: c.x.ID, Method: c.r.Method, URI: c.x.RequestURI, Age: now.Sub(c.given),
+	}
 }
 
 func (g *Gateway) enter(c *call) {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"time"
 )
 
 // maxKept is how much of an idempotent request's body is kept to send it
@@ -70,7 +69,7 @@ func (b *upload) stop(rc *http.ResponseController) {
 		s.Stop()
 		return
 	}
-	rc.SetReadDeadline(time.Unix(1, 0))
+	rc.SetReadDeadline(longAgo)
 }
 
 // maxSpoolMemory is how much of a spooled body is held in memory; the rest

@@ -72,6 +72,9 @@ func (c *call) ask() (*fcgi.Response, error) {
 			c.resp = resp
 			return resp, nil
 		}
+		if died(err) {
+			c.g.noteLost(c)
+		}
 		if !c.again(err) {
 			return nil, err
 		}
@@ -207,6 +210,9 @@ func (c *call) answer(resp *fcgi.Response) error {
 			return nil
 		}
 		if err != nil {
+			if died(err) {
+				c.g.noteLost(c)
+			}
 			return err
 		}
 		if _, err := c.w.Write(b); err != nil {

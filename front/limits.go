@@ -47,6 +47,7 @@ type body struct {
 
 	mu      sync.Mutex // guards the fields below, and the deadline against limitDrain
 	reading bool
+	stopped bool // no further Read is to wait
 	whole   bool // net/http has no more of it: it watches the connection by itself
 }
 
@@ -81,7 +82,9 @@ func (b *body) begin(now time.Time) (limited bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = true
-	if limited {
+	if b.stopped {
+		_ = b.ctl.SetReadDeadline(longAgo)
+	} else if limited {
 		_ = b.ctl.SetReadDeadline(deadline) // unsupported: a web server before us has limits of its own
 	}
 	return limited
@@ -128,6 +131,20 @@ func (b *body) cause(err error) error {
 	}
 	return &Error{BadRequest, "body", err}
 }
+
+// Stop ends a Read that waits for the client, and every later one: nobody
+// wants the rest. It may be called while another goroutine reads.
+func (b *body) Stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = true
+	if !b.whole {
+		_ = b.ctl.SetReadDeadline(longAgo) // unsupported: its reader ends with the connection
+	}
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
 
 func (b *body) Close() error { return b.rc.Close() }
 

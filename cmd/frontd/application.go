@@ -314,8 +314,10 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 // maxFlightsLogged bounds the requests named when a worker dies.
 const maxFlightsLogged = 5
 
+// flights is what a process had in hand, whether its death was seen by the
+// requests before it was by us or not.
 func (a *application) flights(pid int) []front.Flight {
-	var list []front.Flight
+	list := a.gateway.Lost(pid)
 	for _, f := range a.gateway.InFlight() {
 		if f.PID == pid {
 			list = append(list, f)
