@@ -32,7 +32,10 @@ def format_exception(exc, dev):
     tb = exc.__traceback__
     while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(_OWN):
         tb = tb.tb_next
-    report = traceback.TracebackException(type(exc), exc, tb, capture_locals=dev)
+    try:
+        report = traceback.TracebackException(type(exc), exc, tb, capture_locals=dev)
+    except Exception:  # of the repr() of a local variable
+        report = traceback.TracebackException(type(exc), exc, tb)
     return "".join(report.format())
 
 

@@ -89,7 +89,8 @@ class Gateway:
 class Answer:
     """The answer to one request, from start_response to END_REQUEST."""
 
-    __slots__ = ("connection", "errors", "is_head", "bodyless", "may_exceed", "sending", "_id", "_head", "_length", "_sent", "_over")
+    __slots__ = ("connection", "errors", "is_head", "bodyless", "may_exceed", "sending",
+                 "_id", "_head", "_length", "_sent", "_over")
 
     def __init__(self, connection, errors):
         self.connection = connection

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 
 from .connection import Connection
 from .errors import RequestAborted, log
@@ -135,6 +136,9 @@ class Host:
             log("connection closed: %s" % e)
             alive = False
         except RequestAborted:
+            alive = False
+        except Exception:  # a defect of the host's own costs a connection, not a thread
+            log("connection closed:\n" + traceback.format_exc())
             alive = False
         if not alive or connection.wants_close() or (self._stopping and not connection.partial()):
             self._close(connection)

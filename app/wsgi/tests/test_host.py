@@ -146,6 +146,23 @@ class Process(unittest.TestCase):
             self.assertEqual(host.process.stdout.readline(), b"out of the process\n")
             self.assertEqual(client.ask("/modules").body, b"[]")
 
+    def test_background_threads_run_while_the_host_waits(self):
+        source = """
+import threading
+asked = threading.Event()
+def background():
+    asked.wait()
+    print("ran", flush=True)
+threading.Thread(target=background, daemon=True).start()
+def application(environ, start_response):
+    asked.set()
+    start_response("200 OK", [])
+    return []
+"""
+        with hosting(source) as host:
+            self.assertTrue(host.client().ask("/").ended)
+            host.await_line("ran")
+
     def test_more_idle_connections_than_are_kept(self):
         with hosting(APP.replace("import atexit", "import frontd_wsgi.host; frontd_wsgi.host.MAX_IDLE = 4\nimport atexit")) as host:
             clients = []
