@@ -53,7 +53,7 @@ func (a App) Command(o Options) (Command, error) {
 	case Exec:
 		c, err = a.execCommand(o)
 	case Go:
-		c = Command{Path: a.Target, Concurrency: threadsOr(o.Threads, goConcurrency)}
+		c = Command{Path: inDir(a.Dir, a.Target), Concurrency: threadsOr(o.Threads, goConcurrency)}
 	case FCGI:
 		err = ErrNotHosted
 	default:
