@@ -221,7 +221,8 @@ class Connection:
 
     def check_aborted(self):
         """Reports whether the request is aborted or its connection gone,
-        from what has arrived: it does not wait."""
+        from what has arrived: it does not wait. The end of the peer's stream
+        counts as gone: no web server closes one half of a connection."""
         while not self.aborted:
             try:
                 while self._parse_body():
