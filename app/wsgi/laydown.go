@@ -75,7 +75,7 @@ func layDownIn(base string) (string, error) {
 		return "", fmt.Errorf("wsgi: resolve cache directory: %w", err)
 	}
 	dir := filepath.Join(base, contentName())
-	if err := os.MkdirAll(base, 0o755); err != nil {
+	if err := makeBase(base); err != nil {
 		return "", fmt.Errorf("wsgi: create cache directory: %w", err)
 	}
 	if err := owned(base, fs.ModeDir); err != nil {
@@ -87,6 +87,18 @@ func layDownIn(base string) (string, error) {
 		}
 	}
 	return filepath.Join(dir, packageName), nil
+}
+
+// makeBase creates base if it is not there, readable by other users whatever
+// the umask. One that is there keeps the mode that its owner gave it.
+func makeBase(base string) error {
+	if _, err := os.Lstat(base); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(base, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(base, 0o755)
 }
 
 // install writes the files aside and renames the whole folder into place, so

@@ -204,6 +204,7 @@ func TestInterpreter(t *testing.T) {
 }
 
 func TestLayDown(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077)) // a cautious administrator's
 	cache := filepath.Join(t.TempDir(), "cache")
 	command := func() (string, error) {
 		_, args, _, err := wsgi.Command(wsgi.Options{Target: "a", Python: "/bin/sh", CacheDir: cache})
@@ -215,6 +216,9 @@ func TestLayDown(t *testing.T) {
 	pkg, err := command()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if info, err := os.Stat(cache); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("cache directory: %v, %v; another user must be able to read it", info.Mode(), err)
 	}
 	main := filepath.Join(pkg, "__main__.py")
 	whole, err := os.ReadFile(main)
