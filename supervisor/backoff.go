@@ -5,7 +5,7 @@ import "time"
 // A Backoff bounds how fast a failing worker is started again. The first
 // restart after a failure is immediate, the n-th in a row comes after
 // Min·2^(n-2), at most Max, minus up to Jitter of it. With the defaults a
-// program that always fails at once is started 13 to 20 times in its first
+// program that always fails at once is started 12 or 13 times in its first
 // minute, and one that has been repaired is noticed within Max.
 type Backoff struct {
 	Min    time.Duration // 0: 100 ms

@@ -29,7 +29,7 @@ func (w Worker) String() string {
 type EventKind uint8
 
 // What happens to a worker. A life is Started, Ready, Stopping, Gone; of these
-// Ready and Stopping may be missing, and nothing follows Gone.
+// Ready and Stopping may be missing. Only its slot's Backoff follows Gone.
 const (
 	_             EventKind = iota
 	EventStarted            // its process runs

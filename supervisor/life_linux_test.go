@@ -230,32 +230,40 @@ func TestGroupDiesWithItsLeader(t *testing.T) {
 }
 
 func TestNothingOutlivesTheSupervisor(t *testing.T) {
-	cmd := exec.Command(self, "child", "supervise", socketDir(t))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var pids []int
-	for _, l := range readLines(t, out, "up") {
-		pid, err := strconv.Atoi(l)
-		if err != nil || !alive(pid) {
-			t.Errorf("it says %q; want a process that lives", l)
+	for _, c := range []struct {
+		why  string
+		args []string
+	}{
+		{"the supervisor was killed", nil},
+		{"its guard was, and then the supervisor", []string{"guard killed"}},
+	} {
+		cmd := exec.Command(self, append([]string{"child", "supervise", socketDir(t)}, c.args...)...)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
 		}
-		pids = append(pids, pid)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var pids []int
+		for _, l := range readLines(t, out, "up") {
+			pid, err := strconv.Atoi(l)
+			if err != nil || !alive(pid) {
+				t.Errorf("it says %q; want a process that lives", l)
+			}
+			pids = append(pids, pid)
+		}
+		if len(pids) != 7 { // two workers with two children each, and the guard
+			t.Errorf("processes %v, want 7", pids)
+		}
+		began := time.Now()
+		cmd.Process.Kill()
+		cmd.Wait()
+		for _, pid := range pids {
+			wantDead(t, c.why, pid, 2*time.Second)
+		}
+		t.Logf("%s: all gone after %v", c.why, time.Since(began))
 	}
-	if len(pids) != 7 { // two workers with two children each, and the guard
-		t.Errorf("processes %v, want 7", pids)
-	}
-	began := time.Now()
-	cmd.Process.Kill()
-	cmd.Wait()
-	for _, pid := range pids {
-		wantDead(t, "the supervisor was killed", pid, 2*time.Second)
-	}
-	t.Logf("all gone after %v", time.Since(began))
 }
 
 func TestStopTakesDaemonsAlong(t *testing.T) {
@@ -285,23 +293,10 @@ func TestStopTakesDaemonsAlong(t *testing.T) {
 func TestGuardIsReplaced(t *testing.T) {
 	s, _, r := start(t, Options{Guard: []string{self, "child", "guard"}}, childSpec(t, 1, "serve"))
 	w := r.wantEvents("it comes up", EventReady, 1).Worker
-	g := s.engine.guard
-	g.mu.Lock()
-	first := g.proc
-	g.mu.Unlock()
+	first := guardProcess(s)
 	first.Kill()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for next := first; next == first || next == nil; {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("no other guard within 10 s")
-		}
-		g.mu.Lock()
-		next = g.proc
-		g.mu.Unlock()
+	if next := nextGuard(s, first); !alive(next.Pid) {
+		t.Error("the next guard is dead")
 	}
 	if !alive(w.PID) {
 		t.Error("the worker died with the guard")

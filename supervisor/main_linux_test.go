@@ -55,12 +55,15 @@ var children = map[string]func(args []string){
 		fmt.Fprintln(os.Stderr, "waiting for a database that never comes")
 		select {}
 	},
-	// family leaves a child in its group and one in a session of its own, both
-	// holding its output, and serves.
+	// family leaves a child in its group, with an empty environment, and one in
+	// a session of its own, both holding its output, and serves.
 	"family": func([]string) {
 		for _, sid := range []bool{false, true} {
 			cmd := exec.Command("sleep", "1000")
 			cmd.Stderr = os.Stderr
+			if !sid {
+				cmd.Env = []string{}
+			}
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: sid}
 			if err := cmd.Start(); err != nil {
 				fmt.Fprintln(os.Stderr, err)
@@ -160,11 +163,33 @@ func superviseFamily(args []string) {
 	for _, st := range g.Workers() {
 		fmt.Println(st.Worker.PID)
 	}
-	s.engine.guard.mu.Lock()
-	fmt.Println(s.engine.guard.proc.Pid)
-	s.engine.guard.mu.Unlock()
+	guard := guardProcess(s)
+	if len(args) > 1 { // its guard dies
+		guard.Kill()
+		guard = nextGuard(s, guard)
+	}
+	fmt.Println(guard.Pid)
 	fmt.Println("up")
 	select {}
+}
+
+// guardProcess is the present guard, nil between two.
+func guardProcess(s *Supervisor) *os.Process {
+	s.engine.guard.mu.Lock()
+	defer s.engine.guard.mu.Unlock()
+	return s.engine.guard.proc
+}
+
+// nextGuard waits for the one after the given guard.
+func nextGuard(s *Supervisor, guard *os.Process) *os.Process {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if next := guardProcess(s); next != nil && next != guard {
+			return next
+		}
+	}
+	return nil
 }
 
 var self = func() string {

@@ -118,7 +118,8 @@ func (s *slot) run() {
 	s.group.forget(s)
 }
 
-// next waits for something to happen.
+// next waits for something to happen. That nothing is to follow the present
+// process it notes itself, whatever the phase.
 func (s *slot) next() (m message, taken chan<- bool) {
 	w := s.worker
 	if w == nil {
@@ -188,7 +189,7 @@ func (s *slot) launch(message) phase {
 	}
 	s.worker = w
 	s.mu.Lock()
-	if w.id.Generation != 0 && s.status.Worker.Generation != 0 {
+	if s.status.Worker.Generation != 0 { // there was one before
 		s.status.Restarts++
 	}
 	s.status.Worker = w.id
@@ -252,9 +253,6 @@ func (s *slot) kill(m message) phase {
 	s.worker.proc.signal(syscall.SIGKILL)
 	return phaseKilling
 }
-
-// retireOnly lets what is under way go on, and nothing follow it.
-func (s *slot) retireOnly(message) phase { return s.phase }
 
 // leave ends a slot that has no process.
 func (s *slot) leave(message) phase {

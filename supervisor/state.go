@@ -107,6 +107,7 @@ func never(s *slot, _ message) phase {
 var impossible func(*slot)
 
 // ignore marks what can happen and changes nothing: it is under way already.
+// For stop and halt, that the process is the slot's last was noted by next.
 func ignore(s *slot, _ message) phase { return s.phase }
 
 // table is the whole behaviour of a slot: each phase × each input, in the
@@ -140,21 +141,21 @@ func init() { // not a literal: the actions lead back to the table
 		phaseDraining: {
 			inDrained: (*slot).terminate, inDeadline: (*slot).terminate,
 			inExited: (*slot).bury,
-			inStop:   (*slot).retireOnly, inRecycle: ignore,
+			inStop:   ignore, inRecycle: ignore,
 			inKill: (*slot).kill, inHalt: (*slot).kill,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inLost: never, inRetry: never,
 		},
 		phaseTerminating: {
 			inDeadline: (*slot).kill,
 			inExited:   (*slot).bury,
-			inStop:     (*slot).retireOnly, inRecycle: ignore,
+			inStop:     ignore, inRecycle: ignore,
 			inKill: (*slot).kill, inHalt: (*slot).kill,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
 			inLost: never, inRetry: never,
 		},
 		phaseKilling: {
 			inExited: (*slot).bury, inLost: (*slot).bury,
-			inStop: (*slot).retireOnly, inHalt: (*slot).retireOnly,
+			inStop: ignore, inHalt: ignore,
 			inRecycle: ignore, inKill: ignore,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
 			inDeadline: never, inRetry: never,

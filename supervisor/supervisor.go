@@ -57,8 +57,9 @@ var ErrStopped = errors.New("supervisor: stopped")
 type Supervisor struct {
 	// Immutable.
 	options Options
-	launch  launcher
 	down    chan struct{} // closed when all has been stopped
+
+	launch launcher // set by the first Start, before any slot runs
 
 	mu      sync.Mutex
 	engine  *engine // nil until the first Start
@@ -134,11 +135,6 @@ func (s *Supervisor) startEngine() error {
 	}
 	s.engine, s.launch = e, e.launch
 	return nil
-}
-
-// spawn starts a process.
-func (s *Supervisor) spawn(spec *Spec, stdin *os.File) (process, int, error) {
-	return s.launch(spec, stdin)
 }
 
 func (s *Supervisor) forget(g *Group) {

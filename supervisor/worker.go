@@ -56,7 +56,7 @@ func newGeneration(s *slot) (*generation, error) {
 			return nil, err
 		}
 	}
-	proc, pid, err := s.group.sup.spawn(s.plan.spec, s.listener())
+	proc, pid, err := s.group.sup.launch(s.plan.spec, s.listener())
 	if err != nil {
 		return nil, err
 	}
