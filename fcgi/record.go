@@ -48,6 +48,9 @@ var typeNames = [...]string{
 }
 
 func (t Type) String() string {
+	if t == TypeWindow { // of the extension in flowspec.go
+		return "FRONTD_WINDOW"
+	}
 	if int(t) < len(typeNames) && typeNames[t] != "" {
 		return typeNames[t]
 	}
@@ -101,6 +104,8 @@ func (s ProtocolStatus) String() string {
 		return "OVERLOADED"
 	case StatusUnknownRole:
 		return "UNKNOWN_ROLE"
+	case StatusBroken: // of the extension in flowspec.go
+		return "FRONTD_BROKEN"
 	}
 	return fmt.Sprintf("UNKNOWN(%d)", uint8(s))
 }

@@ -163,7 +163,7 @@ func TestServerResponseController(t *testing.T) {
 		})}).dial()
 		p.flow(20)
 		p.send(srvPost(1, "/", "10"))
-		p.want("until the deadline", "STDOUT 1 "+srvHead, `STDOUT 1 "x"`, `STDOUT 1 "x"`, "END_REQUEST 1 app=1 UNKNOWN(64)")
+		p.want("until the deadline", "STDOUT 1 "+srvHead, `STDOUT 1 "x"`, `STDOUT 1 "x"`, "END_REQUEST 1 app=1 FRONTD_BROKEN")
 	})
 }
 

@@ -174,11 +174,11 @@ func TestServerFlowBroken(t *testing.T) {
 		})}).dial()
 		p.flow(1000)
 		p.send(srvGet(1, "/wait"), srvGet(2, "/panic"))
-		p.want("a panic in the middle", "STDOUT 2 "+srvHead, `STDOUT 2 "half"`, "END_REQUEST 2 app=1 UNKNOWN(64)")
+		p.want("a panic in the middle", "STDOUT 2 "+srvHead, `STDOUT 2 "half"`, "END_REQUEST 2 app=1 FRONTD_BROKEN")
 		p.send(srvGet(2, "/short"))
-		p.want("less than Content-Length", `STDOUT 2 "Status: 200 OK\r\nContent-Length: 9\r\n\r\n"`, "END_REQUEST 2 app=1 UNKNOWN(64)")
+		p.want("less than Content-Length", `STDOUT 2 "Status: 200 OK\r\nContent-Length: 9\r\n\r\n"`, "END_REQUEST 2 app=1 FRONTD_BROKEN")
 		p.send(srvGet(2, "/hang"), srvAbort(2))
-		p.want("an abort", "END_REQUEST 2 app=1 UNKNOWN(64)")
+		p.want("an abort", "END_REQUEST 2 app=1 FRONTD_BROKEN")
 		release <- struct{}{}
 		p.want("the others on the connection go on", srvHello(1)...)
 	})
@@ -195,7 +195,7 @@ func TestServerFlowAbortFreesBlockedWriter(t *testing.T) {
 		synctest.Wait()
 		p.send(srvAbort(1))
 		p.want("what was sent before", `STDOUT 1 "Status: 200 OK\r\n\r"`)
-		p.want("the end", "END_REQUEST 1 app=1 UNKNOWN(64)")
+		p.want("the end", "END_REQUEST 1 app=1 FRONTD_BROKEN")
 		if err := <-wrote; err != ErrAborted {
 			t.Errorf("the blocked Flush returned %v, want ErrAborted", err)
 		}
