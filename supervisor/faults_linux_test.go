@@ -178,3 +178,28 @@ func TestProgramAppearsLater(t *testing.T) {
 	write()
 	r.wantEvents("it runs again", EventReady, 2)
 }
+
+func TestCrashesLeakNothing(t *testing.T) {
+	count := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	spec := childSpec(t, 1, "")
+	spec.Path, spec.Args, spec.Ready = "sleep", []string{"sleep", "1000"}, nil
+	_, g, r := start(t, Options{}, spec)
+	w := r.wantEvents("it runs", EventReady, 1).Worker
+	before := count()
+	for i := range 100 {
+		g.Kill(w, "test")
+		w = r.wantEvents("the next one runs", EventReady, i+2).Worker
+	}
+	if after := count(); after != before {
+		t.Errorf("%d descriptors open after 100 crashes, %d before", after, before)
+	}
+	for _, z := range zombies(os.Getpid()) {
+		t.Errorf("process %d was not reaped", z.pid)
+	}
+}
