@@ -148,6 +148,7 @@ func (r *reader) checkRoutes(c *Config) {
 	for i, route := range c.Routes {
 		used[route.App] = true
 		r.checkDoor(c, route)
+		r.checkMount(c, route)
 		for _, before := range c.Routes[:i] {
 			if before.covers(route) {
 				r.failf(route.Pos, "route", "never reached: the route at line %d takes %s", before.Pos.Line, before.describe())
@@ -196,6 +197,24 @@ func (r *reader) checkDoor(c *Config, route *Route) {
 				r.failf(pos, "route."+k, "means nothing to a route with root: no worker serves it")
 			}
 		}
+	}
+}
+
+// checkMount settles where an app hangs. Files are looked for below the
+// prefix; every other kind sees the whole path unless told otherwise, so that
+// two routes to it, with limits of their own, lead to the same application.
+func (r *reader) checkMount(c *Config, route *Route) {
+	pos, set := route.Set["mount"]
+	app := c.App(route.App)
+	switch {
+	case set && app == nil && route.Root != "":
+		r.failf(pos, "route.mount", "means nothing to a route with root: the prefix is never part of a file's path")
+	case set && route.Path.Match != MatchRegexp && !underPrefix(route.Path.Text, route.Mount):
+		r.failf(pos, "route.mount", "%q is not the beginning of the route's path %q", route.Mount+"/", route.Path)
+	case set && route.Path.Match == MatchRegexp && route.Mount != "":
+		r.failf(pos, "route.mount", "an expression may match paths that do not begin with %q", route.Mount+"/")
+	case !set && app != nil && route.Path.Match == MatchPrefix && (app.Kind == KindPHP || app.Kind == KindCGI):
+		route.Mount = strings.TrimRight(route.Path.Text, "/")
 	}
 }
 

@@ -118,7 +118,7 @@ type App struct {
 	Threads int
 	// Env is added to the workers' environment, sorted by name.
 	Env []Variable
-	// Body is how a request's body reaches the worker: "stream".
+	// Body is how a request's body reaches the worker: "stream" or "spool".
 	Body string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
@@ -159,6 +159,9 @@ type Route struct {
 	Pos  Pos
 	Host string // lower case, without port; "*.example.com" is any name below; empty is any host
 	Path Path
+	// Mount is SCRIPT_NAME, without a slash at its end: "" or "/blog". Where
+	// the file does not set it, it is as Config.mount decides.
+	Mount string
 	// App names the app that serves; Root is a folder of files, absolute.
 	// One of them is set, the other empty.
 	App  string

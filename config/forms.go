@@ -107,17 +107,18 @@ var workers = func() form[int] {
 }()
 
 // body is how a body reaches the worker.
-var body = func() form[string] {
-	f := oneOf("stream")
-	read := f.read
-	f.read = func(r *reader, n *node) (string, error) {
-		if n.kind == text && n.text == "spool" {
-			return "", errors.New(`"spool" is not yet available in this version, want "stream"`)
-		}
-		return read(r, n)
+var body = oneOf("stream", "spool")
+
+// mountPrefix is where an app hangs in the URLs.
+var mountPrefix = parsed(`a path such as "/blog", or "/"`, func(_ *reader, s string) (string, error) {
+	switch {
+	case !strings.HasPrefix(s, "/"):
+		return "", fmt.Errorf(`%q does not begin with "/"; want "/blog", or "/" for the whole path`, s)
+	case strings.ContainsAny(s, "?#%") || strings.Contains(s, "//"):
+		return "", fmt.Errorf("%q is no decoded path: no query, fragment, percent or empty segment in it", s)
 	}
-	return f
-}()
+	return strings.TrimRight(s, "/"), nil
+}, func(s string) string { return s + "/" })
 
 // hostPattern is a name, or one with "*." before it.
 var hostPattern = parsed(`a name such as "example.com"`, func(_ *reader, s string) (string, error) {

@@ -110,7 +110,7 @@ var appKeys = append([]key[App]{
 		func(a *App) *int { return &a.Threads }),
 	field("env", environment, `variables of the workers, who inherit only PATH, HOME, LANG and TZ; "file:/path" reads a secret from a file`,
 		environ),
-	field("body", body, `how a request's body reaches the worker: as it comes`,
+	field("body", body, `how a request's body reaches the worker: "stream", as it comes, or "spool", the whole of it first, so that its length is always known and no slow client holds a worker`,
 		func(a *App) *string { return &a.Body }),
 }, lift(limitKeys, func(a *App) *Limits { return &a.Limits })...)
 
@@ -122,6 +122,8 @@ var routeKeys = append([]key[Route]{
 		func(r *Route) *Path { return &r.Path }),
 	field("app", anyText("the name of an app"), `the app that serves, by its name in [app.NAME]`,
 		func(r *Route) *string { return &r.App }),
+	field("mount", mountPrefix, `the beginning of the path that is SCRIPT_NAME, the rest being PATH_INFO; without it, path for php and cgi, where it is a prefix, and "/", nothing, for every other kind`,
+		func(r *Route) *string { return &r.Mount }),
 	field("root", path("a folder's path"), `the folder whose files are served, without any worker`,
 		func(r *Route) *string { return &r.Root }),
 }, lift(routeLimitKeys, func(r *Route) *Limits { return &r.Limits })...)

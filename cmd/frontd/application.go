@@ -28,6 +28,7 @@ type application struct {
 	name    string
 	kind    app.Kind
 	log     *logbook
+	dev     bool
 	pool    *fcgi.Pool
 	gateway *front.Gateway
 
@@ -47,12 +48,12 @@ type answer struct {
 }
 
 // fcgiConcurrency is how many requests at once go to a FastCGI server that is
-// not ours, unless threads says otherwise: what it does not take waits in its backlog.
+// not ours, unless workers says otherwise: what it does not take waits in its backlog.
 const fcgiConcurrency = 32
 
-func newApplication(c *config.App, queue int, log *logbook) *application {
+func newApplication(c *config.App, queue int, dev bool, log *logbook) *application {
 	a := &application{
-		name: c.Name, kind: app.Kind(c.Kind), log: log, config: c,
+		name: c.Name, kind: app.Kind(c.Kind), log: log, dev: dev, config: c,
 		pool:      fcgi.NewPool(queue),
 		answers:   make(map[uint64]answer),
 		upstreams: make(map[uint64]*fcgi.Upstream),
@@ -92,7 +93,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	}
 	cmd, err := hostedApp(c).Command(app.Options{
 		Threads: threadsOf(c), Python: c.Python, Self: path, SelfArgs: []string{appworkerName},
-		CacheDir: dir,
+		Dev: a.dev,
 	})
 	if err != nil {
 		return supervisor.Spec{}, err
@@ -164,7 +165,7 @@ func (a *application) connect() error {
 		Name: a.name, Capacity: fcgiConcurrency,
 		Transport: &fcgi.Transport{Dial: dialer(addr.Network(), addr.Addr)},
 	}
-	if n := threadsOf(a.config); n > 0 {
+	if n := a.config.Workers; n > 0 {
 		u.Capacity = n
 	}
 	a.external = u

@@ -22,7 +22,11 @@ func appworkerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: appworkerName, Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return host.Main(cmd.Context(), args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			err := host.Main(cmd.Context(), args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if host.ExitStatus(err) == exitUsage {
+				return &usageError{err: err}
+			}
+			return err
 		},
 	}
 }

@@ -68,7 +68,7 @@ func (d *daemon) startApps(c *config.Config) error {
 
 func (d *daemon) startApp(c *config.Config, ac *config.App) error {
 	limits := c.AppLimits(ac)
-	a := newApplication(ac, limits.Queue.Size, d.log)
+	a := newApplication(ac, limits.Queue.Size, d.dev, d.log)
 	d.apps.put(a) // before the start: events come from the first moment on
 	if err := a.start(d.sup, limits, d.dir); err != nil {
 		d.apps.drop(a.name)
@@ -82,7 +82,7 @@ func (d *daemon) route(c *config.Config) error {
 	var routes []front.Route
 	var roots []io.Closer
 	for _, rc := range c.Routes {
-		rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App}
+		rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App, MountPrefix: rc.Mount}
 		if rc.App != "" {
 			a := d.apps.get(rc.App)
 			h, root, err := a.handler()

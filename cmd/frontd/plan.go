@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -194,14 +195,18 @@ func check(stdout, stderr io.Writer, file string) error {
 	for _, w := range c.Warnings {
 		fmt.Fprintf(stderr, "warning: %v\n", w)
 	}
-	bad := false
+	errs = c.CheckFiles()
 	for _, a := range c.Apps {
-		if err := checkApp(a); err != nil {
-			bad = true
-			fmt.Fprintf(stderr, "%s:%d:%d: app.%s: %v\n", file, a.Pos.Line, a.Pos.Column, a.Name, err)
+		key := "app." + a.Name
+		told := slices.ContainsFunc(errs, func(e config.Error) bool { return e.Key == key || strings.HasPrefix(e.Key, key+".") })
+		if err := checkApp(a); err != nil && !told {
+			errs = append(errs, config.Error{File: file, Pos: a.Pos, Key: key, Reason: err.Error()})
 		}
 	}
-	if bad {
+	for _, e := range errs {
+		fmt.Fprintln(stderr, e.Error())
+	}
+	if len(errs) > 0 {
 		return &saidError{exitFailed}
 	}
 	_, err := fmt.Fprintf(stdout, "%s: ok, %d apps, %d routes\n", file, len(c.Apps), len(c.Routes))
@@ -209,13 +214,8 @@ func check(stdout, stderr io.Writer, file string) error {
 }
 
 // checkApp asks whether an application could be started: its program, its
-// interpreter, its folder.
+// interpreter.
 func checkApp(a *config.App) error {
-	if fi, err := os.Stat(a.Directory); err != nil {
-		return fmt.Errorf("directory: %w", err)
-	} else if !fi.IsDir() {
-		return fmt.Errorf("directory: %s is not one", a.Directory)
-	}
 	path, err := self()
 	if err != nil {
 		return err

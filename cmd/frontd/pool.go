@@ -132,11 +132,7 @@ func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err
 
 func (f *poolFlags) spec(c *config.Config, p *pool, socket *os.File, path string) (supervisor.Spec, error) {
 	a := c.Apps[0]
-	dir, err := runtimeDir(c)
-	if err != nil {
-		return supervisor.Spec{}, err
-	}
-	cmd, err := hostedApp(a).Command(app.Options{Threads: threadsOf(a), Self: path, SelfArgs: []string{appworkerName}, CacheDir: dir})
+	cmd, err := hostedApp(a).Command(app.Options{Threads: threadsOf(a), Self: path, SelfArgs: []string{appworkerName}})
 	if err != nil {
 		return supervisor.Spec{}, err
 	}
