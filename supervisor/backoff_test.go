@@ -210,3 +210,27 @@ func TestStartLimit(t *testing.T) {
 		}
 	})
 }
+
+func TestTimeoutSaysWhatReadySaw(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakes{make: func(int) (*fakeProcess, error) { return running() }}
+		s := f.supervisor()
+		refused := errors.New("connection refused")
+		spec := fakeNeverReady(1)
+		spec.StartTimeout = 3 * time.Second
+		spec.Ready = func(ctx context.Context, w Worker) error { <-ctx.Done(); return refused }
+		g, err := s.Start(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(3*time.Second + time.Millisecond)
+		synctest.Wait()
+		if err := g.Workers()[0].LastErr; !errors.Is(err, refused) ||
+			err.Error() != "worker fake/0 pid 1001 did not start: not ready within 3s: connection refused: killed by signal 9 (not ready) after 3s" {
+			t.Errorf("it failed with %v", err)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

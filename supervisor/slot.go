@@ -215,7 +215,7 @@ func (s *slot) serve(message) phase {
 // condemn kills a process that does not come up.
 func (s *slot) condemn(m message) phase {
 	if m.err == nil {
-		m.err = notReadyError{s.plan.spec.StartTimeout}
+		m.err = notReadyError{after: s.plan.spec.StartTimeout}
 	}
 	s.worker.failure = m.err
 	m.reason = "not ready"

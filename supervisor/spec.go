@@ -59,7 +59,8 @@ type Spec struct {
 	// Ready asks a starting worker whether it serves; it is called once for
 	// each process and returns nil once the worker does. Its ctx ends when the
 	// process dies, when the worker is stopped or after StartTimeout, and then
-	// it must return. nil: a worker serves as soon as its process exists.
+	// it must return; what it returns after StartTimeout is told as the cause.
+	// nil: a worker serves as soon as its process exists.
 	Ready func(ctx context.Context, w Worker) error
 
 	// Drain is called before a serving worker gets its TERM, after the

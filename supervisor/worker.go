@@ -43,10 +43,23 @@ type generation struct {
 	hooks  sync.WaitGroup // the hooks that run
 }
 
-// notReadyError is a Ready that did not answer in time.
-type notReadyError struct{ after time.Duration }
+// readySays is how long a Ready whose time is up has to say what it last saw.
+const readySays = 100 * time.Millisecond
 
-func (e notReadyError) Error() string { return fmt.Sprintf("not ready within %v", e.after) }
+// notReadyError is a Ready that did not answer in time.
+type notReadyError struct {
+	after time.Duration
+	err   error // what Ready said when its ctx ended; nil if nothing more than that
+}
+
+func (e notReadyError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("not ready within %v", e.after)
+	}
+	return fmt.Sprintf("not ready within %v: %v", e.after, e.err)
+}
+
+func (e notReadyError) Unwrap() error { return e.err }
 func (notReadyError) Timeout() bool   { return true }
 
 // newGeneration starts a process for s.
@@ -85,20 +98,22 @@ func (w *generation) begin(s *slot) {
 	}()
 	ready := make(chan error, 1)
 	w.ready = ready
-	w.startTimer = time.NewTimer(s.plan.spec.StartTimeout)
-	w.ctx, w.cancel = context.WithCancel(context.Background())
-	ask := s.plan.spec.Ready
+	limit := s.plan.spec.StartTimeout
+	w.startTimer = time.NewTimer(limit + readySays)
+	w.ctx, w.cancel = context.WithTimeout(context.Background(), limit)
+	ask, ctx := s.plan.spec.Ready, w.ctx
 	if ask == nil {
 		ready <- nil
 		return
 	}
-	// The deadline tells a Ready that cares; the timer is what counts.
-	ctx, cancel := context.WithTimeout(w.ctx, s.plan.spec.StartTimeout)
 	w.hooks.Go(func() { // close waits for it
-		defer cancel()
 		err := ask(ctx, w.id)
-		if err != nil && ctx.Err() != nil {
-			return // cut short, by the timer or because nobody asks any more
+		switch {
+		case err == nil, ctx.Err() == nil:
+		case err == context.DeadlineExceeded:
+			err = notReadyError{after: limit}
+		default: // if nobody asks any more, nobody reads it
+			err = notReadyError{limit, err}
 		}
 		ready <- err
 	})
