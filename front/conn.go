@@ -11,8 +11,15 @@ import (
 	"time"
 )
 
-// refusalTimeout bounds the write of a 408 on a connection that is given up.
-const refusalTimeout = time.Second
+const (
+	// refusalTimeout bounds the write of a 408 on a connection that is given up.
+	refusalTimeout = time.Second
+	// lingerTimeout and lingerBytes bound what is read and thrown away after
+	// a refusal: a close with bytes unread resets the connection, and the
+	// client may lose the answer to it (RFC 9112 §9.6).
+	lingerTimeout = 500 * time.Millisecond
+	lingerBytes   = 256 << 10
+)
 
 // slowHead answers a head that did not come in time: net/http would close
 // without a word.
@@ -33,6 +40,8 @@ type conn struct {
 
 	// active is set by the server from a head's arrival to its answer's end.
 	active atomic.Bool
+	// refused is set once something was; the first Close takes it.
+	refused atomic.Bool
 
 	// Owned by the server's reader, of which there is one at a time.
 	framing framing
@@ -74,6 +83,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) refuse(bad error) {
 	state := c.framing.state
 	c.pending, c.ended, c.framing.state = state.poison(), true, refused
+	c.refused.Store(true)
 	if c.refusal != nil && state <= inFields {
 		// Of a bad body the handler learns, and the access log by it.
 		c.refusal(Refusal{c.RemoteAddr(), BadRequest, bad.Error()})
@@ -85,6 +95,7 @@ func (c *conn) refuse(bad error) {
 func (c *conn) failed(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.active.Load() && c.framing.midHead() {
 		c.ended, c.slow = true, true
+		c.refused.Store(true)
 		if c.Conn.SetWriteDeadline(time.Now().Add(refusalTimeout)) == nil {
 			_, _ = io.WriteString(c.Conn, slowHead) // it is closed next, whether this arrives or not
 		}
@@ -110,6 +121,15 @@ func (c *conn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// Close lingers where the client may be still sending what was refused.
+func (c *conn) Close() error {
+	if c.refused.CompareAndSwap(true, false) && c.CloseWrite() == nil {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeout))
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // its end is all that matters
+	}
+	return c.Conn.Close()
 }
 
 // A tlsConn is a conn within TLS; net/http takes Request.TLS from it.

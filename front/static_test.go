@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -220,5 +221,20 @@ func TestPHPStage(t *testing.T) {
 	}
 	if _, err := NewPHP(dir+"/none", nil); err == nil {
 		t.Error("a root that is not there is opened")
+	}
+}
+
+func TestFIFOIsNoFileAndHoldsNobodyUp(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.txt"), 0o644); err != nil {
+		t.Skip("no FIFOs here: ", err)
+	}
+	s, err := NewStatic(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if w := at(s, "GET", "/pipe.txt", nil); w.Code != 404 {
+		t.Errorf("status %d, want 404", w.Code)
 	}
 }
