@@ -45,7 +45,7 @@ func (a *access) finish(f *flight, r *http.Request, returned bool) {
 		if x.Status == 0 {
 			x.Status = http.StatusOK
 		}
-		f.writer.renew() // net/http flushes after us
+		f.writer.renew() // net/http flushes after us, maybe long after the last write
 	case x.Cause == "" && r.Context().Err() != nil:
 		x.Cause = ClientGone
 	}

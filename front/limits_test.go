@@ -133,7 +133,7 @@ func TestSlowBody(t *testing.T) { // H5
 func TestSlowHandlerDoesNotMakeTheClientSlow(t *testing.T) {
 	limits := func(s *Settings) { s.BodyIdle, s.BodyGrace, s.BodyMinRate = time.Second, time.Second, 1000 }
 	open(t, withSettings(limits), ServerConfig{}, func(w http.ResponseWriter, r *http.Request) {
-		for b := make([]byte, 100); ; {
+		for b := make([]byte, 5000); ; { // more than net/http holds: each Read comes to the connection
 			time.Sleep(time.Minute) // virtual: a worker that takes its time
 			if _, err := r.Body.Read(b); err == io.EOF {
 				break
@@ -147,7 +147,7 @@ func TestSlowHandlerDoesNotMakeTheClientSlow(t *testing.T) {
 			t.Errorf("the request is over: %v", err)
 		}
 	}, func(d *door) {
-		raw := "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000)
+		raw := "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + strings.Repeat("x", 50000)
 		if got := statuses(t, d.talk(raw+get, 1<<20)); !slices.Equal(got, []int{200, 200}) {
 			t.Errorf("answers %v, want two", got)
 		}
@@ -239,17 +239,14 @@ func TestReaderThatTakesItsTimeButReadsIsServed(t *testing.T) {
 	})
 }
 
-func TestOldWriteDeadlineIsNotLeftToTheNextRequest(t *testing.T) {
+func TestLongWorkAfterAWriteDoesNotCostTheAnswer(t *testing.T) {
 	open(t, withSettings(func(s *Settings) { s.SendTimeout = time.Second }), ServerConfig{}, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "something") // net/http keeps it until the handler returns
+		time.Sleep(time.Minute)        // virtual
 	}, func(d *door) {
-		c := d.dial()
-		defer c.Close()
-		io.WriteString(c, get)
-		time.Sleep(time.Minute) // virtual
-		io.WriteString(c, get+"GET /../ HTTP/1.1\r\nHost: a\r\n\r\n")
-		answer, _ := io.ReadAll(c)
-		if got := statuses(t, string(answer)); !slices.Equal(got, []int{200, 200, 400}) {
-			t.Errorf("answers %v, want three", got)
+		answers := d.talk(get+"GET /../ HTTP/1.1\r\nHost: a\r\n\r\n", 1<<20)
+		if got := statuses(t, answers); !slices.Equal(got, []int{200, 400}) || !strings.Contains(answers, "something") {
+			t.Errorf("answers %v: %q", got, answers)
 		}
 	})
 }
@@ -304,4 +301,32 @@ func TestIdleConnections(t *testing.T) { // H7
 			}
 		})
 	}
+}
+
+func TestHeadInMidBodyLeavesTheClientItsTime(t *testing.T) {
+	open(t, Config{}, ServerConfig{}, func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := io.Copy(io.Discard, r.Body)
+			read <- err
+		}()
+		// Received below.
+		synctest.Wait() // it waits for the body
+		http.NewResponseController(w).Flush()
+		if err := <-read; err != nil {
+			t.Errorf("body: %v", err)
+		}
+	}, func(d *door) {
+		c := d.dial()
+		defer c.Close()
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\n")
+		<-drip(c, "x", 2*drainTimeout)
+		answer, _ := io.ReadAll(c)
+		if got := statuses(t, string(answer)); !slices.Equal(got, []int{200}) {
+			t.Errorf("answers %v, want 200", got)
+		}
+	})
 }

@@ -93,11 +93,11 @@ func (w *writer) failed(err error) {
 }
 
 // renew gives the client the send timeout anew, but not for each of many
-// small writes in a row. The deadline outlives the request on its connection,
-// so where there is no timeout an old deadline is taken away.
+// small writes in a row. Where the settings changed to none since an earlier
+// write, that one's deadline is taken away.
 func (w *writer) renew() {
 	limit, now := w.x.Settings.SendTimeout, time.Now()
-	if !w.armed.IsZero() && limit == w.limit && (limit <= 0 || now.Sub(w.armed) < limit/16) {
+	if limit == w.limit && (limit <= 0 || now.Sub(w.armed) < limit/16) {
 		return
 	}
 	var deadline time.Time
