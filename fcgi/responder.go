@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -234,7 +235,14 @@ var (
 func (w *serverResponse) finish(died bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.status == 0 && !died {
+	switch loc := w.localRedirect(); {
+	case died:
+	case loc != "":
+		w.status = http.StatusOK
+		w.headSent = true
+		w.head.b = append(append(append(w.head.b[:0], "Location: "...), loc...), "\r\n\r\n"...)
+		w.fail(w.r.conn.send(w.r, w.head.b, nil))
+	case w.status == 0:
 		w.setStatus(http.StatusOK)
 	}
 	if died {
@@ -252,6 +260,23 @@ func (w *serverResponse) finish(died bool) {
 	putServerBuffer(w.head)
 	putServerBuffer(w.body)
 	w.head, w.body = nil, nil
+}
+
+// localRedirect returns the path of a local redirect (RFC 3875 §6.2.2), which
+// is a Location that is a path, and nothing else whatever: no status, no other
+// field, no body. The web server then answers as if it had been requested.
+func (w *serverResponse) localRedirect() string {
+	loc := w.header["Location"]
+	if w.status != 0 || len(loc) != 1 ||
+		!strings.HasPrefix(loc[0], "/") || strings.HasPrefix(loc[0], "//") || !validValue([]byte(loc[0])) {
+		return ""
+	}
+	for name, values := range w.header {
+		if name != "Location" && len(values) > 0 { // a nil one says: send none
+			return ""
+		}
+	}
+	return loc[0]
 }
 
 // replace makes a response of which nothing was sent a plain 500.

@@ -60,6 +60,9 @@ type Exchange struct {
 
 	routePath string // Path with an encoded slash kept encoded
 	hostName  string // Host's name in lower case, without port
+
+	router    http.Handler // the route stage, for a local redirect; nil outside of the chain
+	redirects int          // local redirects followed so far
 }
 
 // ExchangeOf returns the record of r, or of the request whose context r has.

@@ -30,11 +30,7 @@ type Gateway struct {
 	// Note, if not nil, gets what an operator should know of a request that
 	// was answered all the same: a nonzero application status, a body longer
 	// than declared.
-	Note func(x *Exchange, what string)
-	// Internal answers a local redirect (RFC 3875 §6.2.2); nil: it is sent to
-	// the client as a redirect.
-	Internal http.Handler
-
+	Note  func(x *Exchange, what string)
 	mu    sync.Mutex // guards the fields below
 	calls map[*call]struct{}
 	lost  []Flight // taken from workers by their death, the latest

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -250,30 +249,29 @@ func (c *call) notes(resp *fcgi.Response) {
 // maxLocalRedirects bounds a chain of local redirects.
 const maxLocalRedirects = 10
 
-type redirectsKey struct{}
-
 // redirect answers as if the client had asked for another path (RFC 3875
-// §6.2.2): with GET and without a body.
+// §6.2.2): with GET and without a body, by the routes as they are.
 func (c *call) redirect(resp *fcgi.Response) {
 	target := resp.LocalRedirect
-	depth, _ := c.r.Context().Value(redirectsKey{}).(int)
 	c.finish()
-	if c.g.Internal == nil {
+	x := c.x
+	x.redirects++
+	switch {
+	case x.router == nil:
 		c.w.Header().Set("Location", target)
 		c.w.WriteHeader(http.StatusFound)
 		return
-	}
-	if depth >= maxLocalRedirects {
+	case x.redirects > maxLocalRedirects:
 		Fail(c.w, c.r, BadResponse, fmt.Sprintf("more than %d local redirects, the last to %.100q", maxLocalRedirects, target))
 		return
 	}
-	ctx := context.WithValue(c.r.Context(), redirectsKey{}, depth+1)
-	r, err := localRequest(ctx, c.r, target)
-	if err != nil {
+	r := localRequest(c.r)
+	if err := setTarget(r, x, target); err != nil {
 		Fail(c.w, c.r, BadResponse, fmt.Sprintf("local redirect to %.100q: %v", target, err))
 		return
 	}
-	c.g.Internal.ServeHTTP(c.w, r)
+	x.Resource = nil
+	x.router.ServeHTTP(c.w, r)
 }
 
 // clientError is a write that the client did not take.

@@ -116,7 +116,7 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Fail(w, r, NoRoute, "no route for host "+strconv.Quote(x.Host)+" and path "+strconv.Quote(x.routePath))
 		return
 	}
-	x.App, x.Settings = x.Route.App, &x.Route.Settings
+	x.App, x.Settings, x.router = x.Route.App, &x.Route.Settings, rt
 	rt.next.ServeHTTP(w, r)
 }
 

@@ -111,6 +111,11 @@ func (s *strict) checkTarget(r *http.Request, x *Exchange) *Error {
 	if strings.IndexByte(target, '#') >= 0 {
 		return refuse("fragment in the target")
 	}
+	return setTarget(r, x, target)
+}
+
+// setTarget makes an origin-form target the exchange's and the request's.
+func setTarget(r *http.Request, x *Exchange, target string) *Error {
 	x.RequestURI = target
 	raw, query, _ := strings.Cut(target, "?")
 	path, err := normalizePath(raw)

@@ -53,21 +53,30 @@ func runtimeBase() (string, error) {
 	return dir, checkPrivate(dir)
 }
 
+// nameOf is the first address as it was really taken: the port of ":0" is
+// known only to the listener.
+func nameOf(a config.Address, l net.Listener) string {
+	if a.Net == "tcp" {
+		return l.Addr().String()
+	}
+	return a.String()
+}
+
 // daemonName tells the daemons of one user apart: by the first address.
-func daemonName(c *config.Config) string {
+func daemonName(address string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
 			return r
 		}
 		return '_'
-	}, c.Server.Listen[0].String())
+	}, address)
 	if len(name) > 40 {
 		name = name[len(name)-40:] // a socket's path has 107 bytes in all
 	}
 	return name
 }
 
-func controlPath(c *config.Config) (string, error) {
+func controlPath(c *config.Config, name string) (string, error) {
 	if c.Server.Control != "" {
 		return c.Server.Control, nil
 	}
@@ -78,11 +87,11 @@ func controlPath(c *config.Config) (string, error) {
 	if os.Getenv("RUNTIME_DIRECTORY") != "" {
 		return filepath.Join(base, "control.sock"), nil
 	}
-	return filepath.Join(base, daemonName(c)+".sock"), nil
+	return filepath.Join(base, name+".sock"), nil
 }
 
 func openControl(c *config.Config, d *daemon) (*controlServer, error) {
-	path, err := controlPath(c)
+	path, err := controlPath(c, d.name)
 	if err != nil {
 		return nil, err
 	}

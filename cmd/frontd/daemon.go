@@ -24,6 +24,7 @@ type daemon struct {
 	// Immutable.
 	log     *logbook
 	sup     *supervisor.Supervisor
+	name    string // tells this user's daemons apart
 	dir     string // runtime directory: sockets of workers
 	dev     bool
 	why     string // how APP was detected, "" if it was named
@@ -75,7 +76,8 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	defer d.closeDoors()
-	if d.dir, err = runtimeDir(c); err != nil {
+	d.name = daemonName(nameOf(c.Server.Listen[0], d.doors[0].listener))
+	if d.dir, err = runtimeDir(d.name); err != nil {
 		return err
 	}
 	d.sup, err = d.newSupervisor()

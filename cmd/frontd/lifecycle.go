@@ -259,6 +259,7 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 	}
 	err := d.stopWorkers(ctx)
 	d.serving.Wait()
+	os.Remove(d.dir) // not empty only where a worker could not be ended
 	d.log.Info("stopped")
 	return err
 }
@@ -317,12 +318,12 @@ func (d *daemon) tell(state string) {
 }
 
 // runtimeDir is the private folder for the sockets of this daemon's workers.
-func runtimeDir(c *config.Config) (string, error) {
+func runtimeDir(name string) (string, error) {
 	base, err := runtimeBase()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(base, daemonName(c)+".d")
+	dir := filepath.Join(base, name+".d")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make runtime directory: %w", err)
 	}

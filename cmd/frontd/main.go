@@ -76,6 +76,14 @@ func newRoot() *cobra.Command {
 		Long: "frontd accepts HTTP and forwards each request over FastCGI to a pool of worker\n" +
 			"processes that each host an application. It starts them, watches them, restarts them.",
 		SilenceUsage: true, SilenceErrors: true,
+		// cobra's own check of an unknown command is no usage error of ours.
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usagef(cmd, "unknown command %q%s", args[0], didYouMean(cmd, args[0]))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err, cmd} })
 	root.AddCommand(
@@ -84,7 +92,28 @@ func newRoot() *cobra.Command {
 		requestCommand(), versionCommand(),
 		appworkerCommand(), guardCommand(),
 	)
+	strictCompletion(root)
 	return root
+}
+
+func didYouMean(cmd *cobra.Command, arg string) string {
+	if near := cmd.SuggestionsFor(arg); len(near) > 0 {
+		return fmt.Sprintf(", did you mean %q?", near[0])
+	}
+	return ""
+}
+
+// strictCompletion makes a shell that cobra does not know a usage error.
+func strictCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args = usageArgs(cobra.NoArgs)
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+				return usagef(cmd, "which shell: bash, zsh, fish or powershell")
+			}
+		}
+	}
 }
 
 // usageArgs makes what cobra says of wrong arguments a usage error.
