@@ -77,6 +77,10 @@ type Log struct {
 // route. The most specific wins: see Config.Limits.
 type Limits struct {
 	MaxBody int64 // bytes; default 64 MiB; 0 is no limit
+	// ResponseBuffer and ResponseFile are how much of an answer is taken off
+	// a worker ahead of the client, in bytes of memory and of a file behind it.
+	ResponseBuffer int64 // default 256 KiB
+	ResponseFile   int64 // default 1 GiB; 0 is no file
 	Timeout Timeouts
 	Queue   Queue
 }
@@ -209,7 +213,7 @@ func Default() *Config {
 			IdleTimeout:     60 * time.Second,
 			BodyRate:        500,
 			Limits: Limits{
-				MaxBody: 64 << 20,
+				MaxBody: 64 << 20, ResponseBuffer: 256 << 10, ResponseFile: 1 << 30,
 				Timeout: Timeouts{Start: 30 * time.Second, Request: 60 * time.Second, Stop: 30 * time.Second},
 				Queue:   Queue{Size: 1024, Timeout: 5 * time.Second},
 			},

@@ -43,6 +43,10 @@ var tlsKeys = []key[TLS]{
 var limitKeys = []key[Limits]{
 	field("max_body", size, `the largest body of a request, more is 413; 0 is no limit`,
 		func(l *Limits) *int64 { return &l.MaxBody }),
+	field("response_buffer", size, `how much of an answer is taken off a worker ahead of a slow client, in memory; not for workers with flow control`,
+		func(l *Limits) *int64 { return &l.ResponseBuffer }),
+	field("response_file", size, `how much more goes to a file without a name; then the worker waits for the client; 0 is no file`,
+		func(l *Limits) *int64 { return &l.ResponseFile }),
 	inner("timeout", `the most that a step may take; "0s" is no limit`, []key[Timeouts]{
 		field("start", duration(0), `a worker, until it is ready to serve`,
 			func(t *Timeouts) *time.Duration { return &t.Start }),
@@ -60,7 +64,7 @@ var limitKeys = []key[Limits]{
 
 // routeLimitKeys are those of limitKeys that a single URL can have.
 var routeLimitKeys = []key[Limits]{
-	limitKeys[0],
+	limitKeys[0], limitKeys[1], limitKeys[2],
 	inner("timeout", `the most that a step may take; "0s" is no limit`,
 		[]key[Timeouts]{timeoutRequest, timeoutFirstByte},
 		func(l *Limits) *Timeouts { return &l.Timeout }),

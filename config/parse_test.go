@@ -201,11 +201,11 @@ route = [
   { path = "/", app = "b", max_body = 3 },
 ]`)
 	d := Default().Server.Limits
-	want := Limits{2, Timeouts{d.Timeout.Start, 0, 0, 2 * time.Second}, Queue{1, d.Queue.Timeout}}
+	want := Limits{2, 256 << 10, 1 << 30, Timeouts{d.Timeout.Start, 0, 0, 2 * time.Second}, Queue{1, d.Queue.Timeout}}
 	if got := c.Limits(c.Routes[0]); got != want {
 		t.Errorf("limits of /x are %+v, want %+v", got, want)
 	}
-	want = Limits{3, Timeouts{d.Timeout.Start, time.Second, 0, d.Timeout.Stop}, Queue{1, d.Queue.Timeout}}
+	want = Limits{3, 256 << 10, 1 << 30, Timeouts{d.Timeout.Start, time.Second, 0, d.Timeout.Stop}, Queue{1, d.Queue.Timeout}}
 	if got := c.Limits(c.Routes[1]); got != want {
 		t.Errorf("limits of / are %+v, want %+v", got, want)
 	}

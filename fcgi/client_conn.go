@@ -211,6 +211,9 @@ func (c *clientConn) end(s *stream, h Header) error {
 	c.out.mu.Unlock()
 	c.touch(s)
 	clean := s.finish(appStatus, status)
+	if s.onEnd != nil {
+		defer s.onEnd()
+	}
 	// More bytes behind the end, without flow control: they belong to nothing.
 	c.release(s, c.window > 0 || clean && !c.rr.Buffered())
 	return nil

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// blockWindow is how much of an answer is held for a consumer on a connection
-// without flow control before the read loop waits and the socket fills.
+// blockWindow is how much of an answer is held in memory for a consumer on a
+// connection without flow control, unless Request.Buffer says otherwise.
 const blockWindow = 64 << 10
 
 // stdinPiece is how much of a request body moves at once.
@@ -19,6 +19,9 @@ type stream struct {
 	// Set by begin.
 	c  *clientConn
 	id uint16
+
+	buffering Buffering
+	onEnd     func()
 
 	// Owned by the read loop.
 	dirty       bool
@@ -46,13 +49,18 @@ type stream struct {
 	sendWindow  int64 // bytes of STDIN that may be sent, with flow control
 	held        int64 // bytes of the piece that the consumer was given last
 	granted     int64 // bytes it has used up, whose window was not given back yet
+	overflow    overflow
+	closed      bool // the consumer wants no more
 
 	// Owned by the consumer.
 	pumpDone chan struct{} // closed by the pump's end; nil: no body
 }
 
 func newStream(req *Request) *stream {
-	s := &stream{stderr: req.Stderr, news: make(chan struct{}, 1)}
+	s := &stream{stderr: req.Stderr, buffering: req.Buffer, onEnd: req.OnEnd, news: make(chan struct{}, 1)}
+	if s.buffering.Memory <= 0 {
+		s.buffering.Memory = blockWindow
+	}
 	s.room.L, s.more.L = &s.mu, &s.mu
 	s.stdinDone = req.Stdin == nil
 	return s
@@ -79,13 +87,46 @@ func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 	if flow && int64(len(s.buf)+len(b))+s.held+s.granted > DefaultWindow {
 		return protocolErrorf("STDOUT of %d bytes beyond its window", len(s.buf)+len(b))
 	}
-	for !flow && len(s.buf) >= blockWindow && s.err == nil {
-		beforeWait()
-		s.room.Wait()
-	}
 	s.began = true
-	s.buf = append(s.buf, b...)
+	if flow {
+		s.buf = append(s.buf, b...)
+		return nil
+	}
+	for s.err == nil {
+		switch {
+		case s.overflow.in == s.overflow.out && len(s.buf) < s.buffering.Memory:
+			s.buf = append(s.buf, b...)
+			return nil
+		case !s.overflow.disabled && s.overflow.in-s.overflow.out < s.buffering.File:
+			s.spillLocked(b)
+			if !s.overflow.disabled {
+				return nil
+			}
+		default:
+			beforeWait()
+			s.room.Wait()
+		}
+	}
 	return nil
+}
+
+// spillLocked puts a piece into the file. It gives the lock up while it
+// writes: the read loop is the only writer.
+func (s *stream) spillLocked(b []byte) {
+	at := s.overflow.in
+	s.overflow.writing = true
+	s.mu.Unlock()
+	err := s.overflow.spill(b, s.buffering.Dir, at)
+	s.mu.Lock()
+	s.overflow.writing = false
+	switch {
+	case s.closed:
+		s.overflow.close()
+	case err != nil:
+		s.overflow.disabled = true // no room on the disk: the socket is the window again
+	default:
+		s.overflow.in = at + int64(len(b))
+	}
 }
 
 // openWindow lets n more bytes of STDIN go.
@@ -140,6 +181,10 @@ func (s *stream) next(ctx context.Context, wait time.Duration) ([]byte, error) {
 			stopTimer(timer)
 			return b, nil
 		}
+		if s.overflow.in > s.overflow.out {
+			stopTimer(timer)
+			return s.fetchLocked()
+		}
 		err := s.endLocked()
 		s.mu.Unlock()
 		if err != nil {
@@ -159,6 +204,21 @@ func (s *stream) next(ctx context.Context, wait time.Duration) ([]byte, error) {
 			return nil, ErrTimeout
 		}
 	}
+}
+
+// fetchLocked returns a piece of what is in the file. It gives the lock up.
+func (s *stream) fetchLocked() ([]byte, error) {
+	in, out := s.overflow.in, s.overflow.out
+	s.mu.Unlock()
+	b, err := s.overflow.fetch(in, out)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.overflow.out = out + int64(len(b))
+	s.room.Signal()
+	return b, nil
 }
 
 func stopTimer(t *time.Timer) {
@@ -212,7 +272,7 @@ func (s *stream) grant() {
 func (s *stream) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.buf) == 0 && !s.ended
+	return len(s.buf) == 0 && s.overflow.in == s.overflow.out && !s.ended
 }
 
 // pump moves the body to the application: no more of it is read from the

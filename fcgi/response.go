@@ -108,7 +108,7 @@ func (r *Response) Close() {
 	if unfinished {
 		s.err = ErrAborted
 	}
-	s.buf, s.stderr = nil, nil
+	s.buf, s.stderr, s.closed = nil, nil, true
 	s.room.Signal()
 	s.more.Signal()
 	s.mu.Unlock()
@@ -118,6 +118,17 @@ func (r *Response) Close() {
 		s.endStdin()
 	}
 	s.stopPump()
+	s.dropOverflow()
+}
+
+// dropOverflow closes the file, unless the read loop writes to it just now:
+// then it will.
+func (s *stream) dropOverflow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.overflow.writing {
+		s.overflow.close()
+	}
 }
 
 // endStdin closes a connection without flow control on which the answer came

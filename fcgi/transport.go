@@ -29,6 +29,14 @@ type Request struct {
 	// HeadTimeout bounds the wait for the head of the answer, PieceTimeout
 	// the wait for each next piece of its body. 0: no bound. ErrTimeout.
 	HeadTimeout, PieceTimeout time.Duration
+	// Buffer says how far the answer is taken ahead of its reader where there
+	// is no flow control.
+	Buffer Buffering
+	// OnEnd, if not nil, is called on the read loop when the application has
+	// ended the request, before the whole answer may have been read: the
+	// application is free for another. It must not block. It is not called for
+	// a request that ends in any other way.
+	OnEnd func()
 	// Interim, if not nil, gets each 1xx answer before the final one.
 	Interim func(status int, header http.Header)
 }

@@ -116,7 +116,7 @@ func (g *Gateway) noteLost(c *call) {
 
 func (c *call) flight(now time.Time) Flight {
 	return Flight{
-		PID: c.upstream.PID, ID: c.x.ID, Method: c.r.Method, URI: c.x.RequestURI, Age: now.Sub(c.given),
+		PID: c.x.Worker.PID, ID: c.x.ID, Method: c.r.Method, URI: c.x.RequestURI, Age: now.Sub(c.given),
 	}
 }
 

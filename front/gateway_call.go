@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/frontd/frontd/fcgi"
@@ -20,16 +21,18 @@ type call struct {
 	x  *Exchange
 	rc *http.ResponseController
 
-	body     *upload // nil: none
-	params   fcgi.Params
-	stderr   stderrLines
-	queued   time.Time
-	given    time.Time      // when upstream got it
+	body    *upload // nil: none
+	params  fcgi.Params
+	stderr  stderrLines
+	queued  time.Time
+	given   time.Time // when a worker got it
+	resp    *fcgi.Response
+	busy    interface{ Wait() } // still reads the body
+	unclean bool                // given up before its end
+	spool   io.Closer
+
+	mu       sync.Mutex     // guards the field below, and Exchange.WorkerTime
 	upstream *fcgi.Upstream // in whose hands it is, or nil
-	resp     *fcgi.Response
-	busy     interface{ Wait() } // still reads the body
-	unclean  bool                // given up before its end
-	spool    io.Closer
 }
 
 // prepare makes the parameters, and the body ready to be sent.
@@ -84,27 +87,34 @@ func (c *call) ask() (*fcgi.Response, error) {
 }
 
 func (c *call) hold(u *fcgi.Upstream) {
-	c.upstream = u
 	c.x.Attempts++
 	c.x.Worker = Worker{PID: u.PID, Name: u.Name}
+	c.mu.Lock()
+	c.upstream = u
+	c.mu.Unlock()
 	c.g.enter(c)
 }
 
-// release gives the worker back.
+// release gives the worker back. It is called when the worker has ended the
+// request, on the connection's read loop, and when the call ends, whichever
+// comes first: a client that still reads what is here holds no worker.
 func (c *call) release() {
+	c.mu.Lock()
 	u := c.upstream
-	if u == nil {
-		return
+	if u != nil {
+		c.g.leave(c)
+		c.upstream = nil
+		c.x.WorkerTime = time.Since(c.given)
 	}
-	c.g.leave(c)
-	c.upstream = nil
-	c.x.WorkerTime = time.Since(c.given)
-	if c.unclean && u.Capacity == 1 && !u.Transport.Flow {
+	c.mu.Unlock()
+	switch {
+	case u == nil:
+	case c.unclean && u.Capacity == 1 && !u.Transport.Flow:
 		go c.g.settle(u, c.x.Settings.RequestTimeout)
 		// Its end gives the worker back to the pool.
-		return
+	default:
+		c.g.Pool.Release(u)
 	}
-	c.g.Pool.Release(u)
 }
 
 func (c *call) request() *fcgi.Request {
@@ -114,6 +124,8 @@ func (c *call) request() *fcgi.Request {
 		HeadTimeout:  c.headTimeout(),
 		PieceTimeout: c.x.Settings.RequestTimeout,
 		Interim:      c.interim,
+		Buffer:       fcgi.Buffering{Memory: int(c.x.Settings.ResponseBuffer), File: c.x.Settings.ResponseFile},
+		OnEnd:        c.release,
 	}
 	if c.g.Stderr != nil {
 		c.stderr.emit = func(line []byte) { c.g.Stderr(c.x, line) }
@@ -283,8 +295,11 @@ func (e *clientError) Unwrap() error { return e.err }
 // fail ends the request with the answer of its cause.
 func (c *call) fail(err error) {
 	cause, detail := c.causeOf(err)
-	if cause == RequestTimeout && c.upstream != nil && c.upstream.Kill != nil {
-		c.upstream.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
+	c.mu.Lock()
+	u := c.upstream
+	c.mu.Unlock()
+	if cause == RequestTimeout && u != nil && u.Kill != nil {
+		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
 	}
 	c.unclean = true
 	if c.x.HeadSent() && !c.r.ProtoAtLeast(1, 1) {

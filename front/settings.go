@@ -27,6 +27,12 @@ type Settings struct {
 	// so long is cut off, too-slow in the log.
 	SendTimeout time.Duration
 
+	// ResponseBuffer and ResponseFile are how much of an answer, in bytes of
+	// memory and behind them in an unnamed file, is taken off a worker ahead of
+	// the client, so that a slow client does not hold the worker. Workers with
+	// flow control of their own need neither.
+	ResponseBuffer, ResponseFile int64
+
 	// ShowErrors shows the client why a request failed: development only.
 	ShowErrors bool
 }
@@ -39,6 +45,8 @@ var defaultSettings = Settings{
 	BodyGrace:      20 * time.Second,
 	BodyMinRate:    240,
 	SendTimeout:    60 * time.Second,
+	ResponseBuffer: 256 << 10,
+	ResponseFile:   1 << 30,
 }
 
 // DefaultSettings returns what is in force where nothing is set.
@@ -56,6 +64,8 @@ type Override struct {
 	BodyGrace        *time.Duration
 	BodyMinRate      *int64
 	SendTimeout      *time.Duration
+	ResponseBuffer   *int64
+	ResponseFile     *int64
 	ShowErrors       *bool
 }
 
@@ -72,6 +82,8 @@ func (s Settings) With(overrides ...Override) Settings {
 		take(&s.BodyGrace, o.BodyGrace)
 		take(&s.BodyMinRate, o.BodyMinRate)
 		take(&s.SendTimeout, o.SendTimeout)
+		take(&s.ResponseBuffer, o.ResponseBuffer)
+		take(&s.ResponseFile, o.ResponseFile)
 		take(&s.ShowErrors, o.ShowErrors)
 	}
 	return s

@@ -163,6 +163,7 @@ func settings(c *config.Config, l config.Limits, spool, dev bool) front.Settings
 	if l.MaxBody == 0 {
 		s.MaxBody = -1
 	}
+	s.ResponseBuffer, s.ResponseFile = l.ResponseBuffer, l.ResponseFile
 	s.QueueTimeout = l.Queue.Timeout
 	s.RequestTimeout, s.FirstByteTimeout = l.Timeout.Request, l.Timeout.FirstByte
 	s.BodyMinRate = c.Server.BodyRate
