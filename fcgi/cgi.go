@@ -2,6 +2,7 @@ package fcgi
 
 import (
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -50,7 +51,7 @@ func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 	}
 	if c.DocumentRoot != "" {
 		p.Add("DOCUMENT_ROOT", c.DocumentRoot)
-		if c.PathInfo != "" {
+		if c.PathInfo != "" && path.Clean(c.PathInfo) == strings.TrimSuffix(c.PathInfo, "/") { // never outside the root
 			p.Add("PATH_TRANSLATED", strings.TrimSuffix(c.DocumentRoot, "/")+c.PathInfo)
 		}
 	}

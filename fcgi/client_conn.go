@@ -98,11 +98,18 @@ func (c *clientConn) readRecords() error {
 
 func (c *clientConn) record(h Header) error {
 	switch h.Type {
-	case TypeStdout, TypeStderr, TypeEndRequest, TypeWindow:
+	case TypeStdout, TypeStderr, TypeEndRequest:
+	case TypeWindow:
+		if c.window == 0 {
+			return nil // not negotiated: an unknown type
+		}
 	default:
 		return nil // §4.2: an unknown type is skipped; results of GET_VALUES were taken by the handshake
 	}
 	s := c.stream(h.ID)
+	if s == nil && h.Type == TypeWindow {
+		return nil // it crossed the end of its request
+	}
 	if s == nil {
 		// §3.3: a record of an id not in use. What else it may hit cannot be
 		// known: peers that let it pass put it into another's answer.
@@ -140,10 +147,10 @@ func (c *clientConn) stdout(s *stream, h Header) error {
 		if err != nil || len(b) == 0 {
 			return err
 		}
-		c.touch(s)
 		if err := s.deliver(b, c.window > 0, c.wakeDirty); err != nil {
 			return err
 		}
+		c.touch(s) // after it: a wait within tells the consumer of what was there before
 	}
 }
 
@@ -178,9 +185,6 @@ func (c *clientConn) grantLater(s *stream, t Type, n int64) {
 }
 
 func (c *clientConn) windowUpdate(s *stream, h Header) error {
-	if c.window == 0 {
-		return nil // not negotiated: an unknown type
-	}
 	b, err := c.rr.Fixed(h, 8)
 	if err != nil {
 		return err
@@ -208,9 +212,10 @@ func (c *clientConn) end(s *stream, h Header) error {
 	// that gets the id must not find it.
 	c.out.mu.Lock()
 	s.over = true
+	written := !c.out.writing && len(c.out.pending) == 0
 	c.out.mu.Unlock()
 	c.touch(s)
-	clean := s.finish(appStatus, status)
+	clean := s.finish(appStatus, status) && written
 	if s.onEnd != nil {
 		defer s.onEnd()
 	}
@@ -271,7 +276,12 @@ func (c *clientConn) begin(s *stream) error {
 	return nil
 }
 
-// send writes the first flight of a request: everything in one write.
+// errNotSent is what send returns where nothing of the request has left.
+var errNotSent = errors.New("fcgi: connection lost before the request was sent")
+
+// send writes the first flight of a request: everything in one write. Other
+// errors than errNotSent are the read loop's to find: what the application
+// answered before it closed is still to be read.
 func (c *clientConn) send(s *stream, req *Request) error {
 	var flags uint8
 	if c.keep {
@@ -281,15 +291,19 @@ func (c *clientConn) send(s *stream, req *Request) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return w.err
+		return errNotSent
 	}
+	sent := w.sent
 	b := AppendBeginRequest(w.pending, s.id, req.Role, flags)
 	b = req.Params.appendRecords(b, s.id)
 	if req.Stdin == nil {
 		b = AppendRecord(b, TypeStdin, s.id, nil)
 	}
 	w.pending = b
-	return w.flushLocked()
+	if w.flushLocked() != nil && w.sent == sent && c.window == 0 {
+		return errNotSent
+	}
+	return nil
 }
 
 // abort tells the application that nobody waits for s any more. On a
@@ -359,18 +373,18 @@ func (c *clientConn) retire() {
 // negotiate asks the application for flow control before the read loop runs.
 func (c *clientConn) negotiate(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	caps, err := getValues(c.nc, c.rr)
+	if !stop() {
+		return context.Cause(ctx) // the deadline is on the connection, or will be
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		return err
 	}
 	if caps.Multiplex && caps.Window > 0 {
 		c.window = caps.Window
 		c.limit = max(caps.MaxRequests, 1)
 		c.out.timeout = writeTimeout
+		c.out.failed = c.fail
 	}
 	return nil
 }

@@ -41,16 +41,19 @@ type stream struct {
 	ended       bool // END_REQUEST was read
 	appStatus   uint32
 	status      ProtocolStatus
-	err         error // the connection's end, or the abort
-	began       bool  // a byte of the answer was seen
-	stdinDone   bool  // the whole of STDIN is on its way
-	inRead      bool  // the pump waits in req.Stdin.Read
-	pumpErr     error // why the body could not be had from the client
-	sendWindow  int64 // bytes of STDIN that may be sent, with flow control
-	held        int64 // bytes of the piece that the consumer was given last
-	granted     int64 // bytes it has used up, whose window was not given back yet
+	err         error     // the connection's end, or the abort
+	began       bool      // a byte of the answer was seen
+	stdinDone   bool      // the whole of STDIN is on its way
+	inRead      bool      // the pump waits in req.Stdin.Read
+	fed         time.Time // when the client last sent of its body
+	pumpErr     error     // why the body could not be had from the client
+	sendWindow  int64     // bytes of STDIN that may be sent, with flow control
+	held        int64     // bytes of the piece that the consumer was given last
+	granted     int64     // bytes it has used up, whose window was not given back yet
 	overflow    overflow
-	closed      bool // the consumer wants no more
+	closed      bool          // the consumer wants no more
+	lost        bool          // the connection is
+	settled     chan struct{} // not nil: closed when ended or lost becomes true
 
 	// Owned by the consumer.
 	pumpDone chan struct{} // closed by the pump's end; nil: no body
@@ -147,6 +150,9 @@ func (s *stream) finish(appStatus uint32, status ProtocolStatus) (clean bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended, s.appStatus, s.status = true, appStatus, status
+	if s.settled != nil && !s.lost {
+		close(s.settled)
+	}
 	s.more.Signal()
 	return s.stdinDone && s.err == nil
 }
@@ -157,6 +163,10 @@ func (s *stream) fail(err error) {
 	if s.err == nil && !s.ended {
 		s.err = err
 	}
+	if s.settled != nil && !s.ended && !s.lost {
+		close(s.settled)
+	}
+	s.lost = true
 	s.room.Signal()
 	s.more.Signal()
 	s.mu.Unlock()
@@ -165,8 +175,9 @@ func (s *stream) fail(err error) {
 
 // next returns the next piece of STDOUT, valid until the following call.
 // io.EOF comes only after the application ended the request. wait bounds the
-// time without news; 0 means no bound, and errWait is its end.
-func (s *stream) next(ctx context.Context, wait time.Duration) ([]byte, error) {
+// application's time since the moment given; 0 means no bound, and ErrTimeout
+// is its end. What the client takes to send its body is not the application's.
+func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) ([]byte, error) {
 	s.grant()
 	var timer *time.Timer
 	var expired <-chan time.Time
@@ -192,7 +203,7 @@ func (s *stream) next(ctx context.Context, wait time.Duration) ([]byte, error) {
 			return nil, err
 		}
 		if wait > 0 && timer == nil {
-			timer = time.NewTimer(wait)
+			timer = time.NewTimer(time.Until(since.Add(wait)))
 			expired = timer.C
 		}
 		select {
@@ -201,9 +212,27 @@ func (s *stream) next(ctx context.Context, wait time.Duration) ([]byte, error) {
 			stopTimer(timer)
 			return nil, context.Cause(ctx)
 		case <-expired:
-			return nil, ErrTimeout
+			more := s.owed(wait)
+			if more <= 0 {
+				return nil, ErrTimeout
+			}
+			timer.Reset(more)
 		}
 	}
+}
+
+// owed returns how much of wait the application still has: the client is to
+// send more of its body first, or did so only a while ago.
+func (s *stream) owed(wait time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inRead && !s.ended && s.err == nil {
+		return wait
+	}
+	if s.fed.IsZero() {
+		return 0
+	}
+	return wait - time.Since(s.fed)
 }
 
 // fetchLocked returns a piece of what is in the file. It gives the lock up.
@@ -322,6 +351,7 @@ func (s *stream) readDone(n int, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inRead = false
+	s.fed = time.Now()
 	if s.ended || s.err != nil {
 		return false
 	}

@@ -2,7 +2,6 @@ package fcgi
 
 import (
 	"net"
-	"os"
 	"sync"
 	"time"
 )
@@ -14,13 +13,18 @@ type connWriter struct {
 	// Immutable.
 	nc      net.Conn
 	timeout time.Duration // a peer that takes nothing for so long is gone; 0: it may take its time
+	failed  func(error)   // if not nil, is told of the first write that fails
 
 	mu      sync.Mutex // guards the fields below
 	drained sync.Cond  // pending was taken, or err was set
 	pending []byte
 	spare   []byte
 	writing bool
+	sent    int64 // bytes that the connection has taken
 	err     error
+
+	// Owned by whoever is writing.
+	rearm time.Time // when the write deadline is to be set anew
 }
 
 // maxPendingData is how much may wait behind a write before a sender of
@@ -40,6 +44,10 @@ func (w *connWriter) waitRoomLocked() error {
 	return w.err
 }
 
+// maxRounds is how often one goroutine writes for others before another one
+// takes over: what it came for is out after the first time.
+const maxRounds = 4
+
 // flushLocked writes what is pending unless someone is writing already, who
 // will then take it along. It gives the lock up while it writes.
 func (w *connWriter) flushLocked() error {
@@ -47,26 +55,39 @@ func (w *connWriter) flushLocked() error {
 		return w.err
 	}
 	w.writing = true
-	for len(w.pending) > 0 && w.err == nil {
+	for round := 0; len(w.pending) > 0 && w.err == nil && round < maxRounds; round++ {
 		buf := w.pending
 		w.pending = w.spare[:0]
 		w.mu.Unlock()
-		err := w.write(buf)
+		n, err := w.write(buf)
 		w.mu.Lock()
+		w.sent += int64(n)
 		w.spare = buf[:0]
 		if cap(buf) > 2*maxPendingData {
 			w.spare = nil
 		}
 		if err != nil && w.err == nil {
 			w.err = err
+			w.tellFailed(err)
 		}
 		w.drained.Broadcast()
 	}
 	w.writing = false
+	w.flushLaterLocked()
 	return w.err
 }
 
-// flushLater does what flushLocked does without making its caller, the read
+// tellFailed gives the lock up.
+func (w *connWriter) tellFailed(err error) {
+	if w.failed == nil {
+		return
+	}
+	w.mu.Unlock()
+	w.failed(err)
+	w.mu.Lock()
+}
+
+// flushLaterLocked does what flushLocked does without making its caller, the read
 // loop, wait for the peer: two ends that both wait to write would wait for ever.
 func (w *connWriter) flushLaterLocked() {
 	if w.writing || w.err != nil || len(w.pending) == 0 {
@@ -80,15 +101,17 @@ func (w *connWriter) flushLaterLocked() {
 	}()
 }
 
-func (w *connWriter) write(buf []byte) error {
-	// A small write fits the socket's buffer; arming a timer for it would
-	// cost more than the write.
-	if w.timeout > 0 && len(buf) > 32<<10 {
-		w.nc.SetWriteDeadline(time.Now().Add(w.timeout))
-		defer w.nc.SetWriteDeadline(time.Time{})
+// write writes buf. The deadline is set once for many writes, to between one
+// and two timeouts from each: a timer is dearer than a small write. One that
+// has passed without a write does nothing until the next, which sets it anew.
+func (w *connWriter) write(buf []byte) (int, error) {
+	if w.timeout > 0 {
+		if now := time.Now(); now.After(w.rearm) {
+			w.nc.SetWriteDeadline(now.Add(2 * w.timeout))
+			w.rearm = now.Add(w.timeout)
+		}
 	}
-	_, err := w.nc.Write(buf)
-	return err
+	return w.nc.Write(buf)
 }
 
 // fail makes every present and later writer return err.
@@ -100,6 +123,3 @@ func (w *connWriter) fail(err error) {
 	w.drained.Broadcast()
 	w.mu.Unlock()
 }
-
-// isTimeout reports whether err is a deadline's.
-func isTimeout(err error) bool { return os.IsTimeout(err) }

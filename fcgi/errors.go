@@ -3,6 +3,7 @@ package fcgi
 import (
 	"errors"
 	"fmt"
+	"os"
 )
 
 // ErrTruncated means that the peer's connection ended before the thing being
@@ -57,3 +58,6 @@ type DialError struct{ Err error }
 
 func (e *DialError) Error() string { return "fcgi: connect to application: " + e.Err.Error() }
 func (e *DialError) Unwrap() error { return e.Err }
+
+// isTimeout reports whether err is a deadline's.
+func isTimeout(err error) bool { return os.IsTimeout(err) }

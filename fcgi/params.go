@@ -140,7 +140,7 @@ func (d *paramsDecoder) add(piece []byte, f func(name, value string)) error {
 		f(name, value)
 		b = rest
 	}
-	if need := pairSize(b); need > d.limit {
+	if need := pairSize(b); need > int64(d.limit) {
 		return protocolErrorf("a pair of %d bytes in PARAMS, at most %d allowed", need, d.limit)
 	}
 	d.partial = append(d.partial[:0], b...)
@@ -157,11 +157,11 @@ func (d *paramsDecoder) end() error {
 
 // pairSize returns the size that the pair at the start of b declares, as far
 // as its lengths are there.
-func pairSize(b []byte) int {
+func pairSize(b []byte) int64 {
 	nameLen, r, ok := cutLength(b)
 	if !ok {
 		return 0
 	}
 	valueLen, _, _ := cutLength(r)
-	return nameLen + valueLen
+	return int64(nameLen) + int64(valueLen)
 }

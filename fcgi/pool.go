@@ -83,6 +83,7 @@ func (p *Pool) Add(u *Upstream) {
 func (p *Pool) Drain(ctx context.Context, u *Upstream) error {
 	p.mu.Lock()
 	u.draining = true
+	p.dispatchLocked() // as in Remove
 	if u.busy == 0 || u.removed {
 		p.mu.Unlock()
 		return nil
@@ -112,6 +113,10 @@ func (p *Pool) Remove(u *Upstream) {
 		}
 	}
 	u.wakeIdleLocked()
+	if p.failing != nil && len(p.upstreams) == 0 {
+		p.refuseAllLocked(p.failing)
+	}
+	p.dispatchLocked() // who avoided another one may now have no choice
 }
 
 // SetFailing says that no worker can be started, and why: with none left to
@@ -162,7 +167,7 @@ func (p *Pool) Acquire(ctx context.Context, turn Turn) (*Upstream, error) {
 		p.mu.Unlock()
 		return nil, err
 	}
-	if p.first == nil || front {
+	if p.first == nil || front || p.freeLocked(nil) != nil {
 		if u := p.freeLocked(avoid); u != nil {
 			p.takeLocked(u)
 			p.mu.Unlock()
@@ -252,15 +257,18 @@ func (u *Upstream) wakeIdleLocked() {
 
 // dispatchLocked gives free workers to those that wait, in order.
 func (p *Pool) dispatchLocked() {
-	for p.first != nil {
-		w := p.first
+	for w := p.first; w != nil; {
+		next := w.next
 		u := p.freeLocked(w.avoid)
-		if u == nil {
+		switch {
+		case u != nil:
+			p.takeLocked(u)
+			p.unlinkLocked(w)
+			w.ready <- u
+		case p.freeLocked(nil) == nil:
 			return
 		}
-		p.takeLocked(u)
-		p.unlinkLocked(w)
-		w.ready <- u
+		w = next // past one that only its own choice holds up
 	}
 }
 

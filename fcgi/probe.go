@@ -58,7 +58,9 @@ func Probe(ctx context.Context, nc net.Conn) (Capabilities, error) {
 			}
 			if now.Sub(readSince) >= quietTime {
 				nc.SetDeadline(time.Unix(1, 0))
-				<-answer
+				if err := <-answer; err == nil {
+					return caps, nil // at this very moment
+				}
 				return Capabilities{}, context.Cause(ctx)
 			}
 		}
@@ -103,7 +105,7 @@ func getValues(nc net.Conn, rr *RecordReader) (Capabilities, error) {
 			return Capabilities{}, protocolErrorf("%v before any request began", h)
 		case h.Type == TypeUnknownType:
 			return Capabilities{}, nil
-		case h.Type != TypeGetValuesResult || h.ContentLength == 0:
+		case h.Type != TypeGetValuesResult:
 			continue
 		}
 		b, err := rr.Fixed(h, maxValues)

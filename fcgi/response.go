@@ -29,7 +29,8 @@ type Response struct {
 	left   int64  // bytes that may still come; -1: no bound
 	noBody bool
 	excess int64
-	err    error // the end; io.EOF after END_REQUEST
+	whole  time.Time // since when all that the client gets is here
+	err    error     // the end; io.EOF after END_REQUEST
 	closed bool
 }
 
@@ -43,7 +44,7 @@ func (r *Response) Next() ([]byte, error) {
 		b := r.rest
 		r.rest = nil
 		if len(b) == 0 {
-			b, r.err = r.s.next(r.waitContext(), r.wait)
+			b, r.err = r.more()
 		}
 		if r.err == io.EOF && r.left > 0 {
 			r.err = ErrShortBody
@@ -55,13 +56,35 @@ func (r *Response) Next() ([]byte, error) {
 	return nil, r.err
 }
 
-// waitContext bounds the wait for more. Once all that the client gets is here,
-// the client's leaving breaks nothing: the application still ends the request.
-func (r *Response) waitContext() context.Context {
-	if r.noBody || r.left == 0 {
-		return context.WithoutCancel(r.ctx)
+// Bounds on what an application may go on to send when all that the client
+// gets is here: over them the request is aborted, and the answer is whole.
+const (
+	maxExcess  = 64 << 10
+	excessTime = time.Second
+)
+
+// more waits for the next piece. Once all that the client gets is here, the
+// client's leaving breaks nothing, and the application has a while to end the
+// request; one that goes on writing has little.
+func (r *Response) more() ([]byte, error) {
+	if !r.noBody && r.left != 0 {
+		return r.s.next(r.ctx, r.wait, time.Now())
 	}
-	return r.ctx
+	if r.whole.IsZero() {
+		r.whole = time.Now()
+	}
+	wait := r.wait
+	if r.noBody || r.excess > 0 {
+		wait = excessTime
+	}
+	if r.excess > maxExcess {
+		return nil, io.EOF
+	}
+	b, err := r.s.next(context.WithoutCancel(r.ctx), wait, r.whole)
+	if err == ErrTimeout {
+		err = io.EOF
+	}
+	return b, err
 }
 
 // clip cuts what goes beyond the declared length, or a body that there is not
@@ -86,6 +109,14 @@ func (r *Response) Excess() int64 { return r.excess }
 // Idle reports whether all that has come was returned by Next and the answer
 // goes on: the moment to flush.
 func (r *Response) Idle() bool { return len(r.rest) == 0 && r.err == nil && r.s.idle() }
+
+// Ended reports whether the application has ended the request. Where Next has
+// returned io.EOF and it has not, all that the client gets was here before.
+func (r *Response) Ended() bool {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.s.ended
+}
 
 // AppStatus returns the application's exit status (§5.5), once Next has
 // returned io.EOF.
@@ -148,6 +179,21 @@ func (s *stream) endStdin() {
 // Read, and must not use it before Wait has returned.
 func (r *Response) BodyBusy() bool { return !r.s.stopPump() }
 
+// Settled returns a channel that is closed when the application has ended the
+// request, or its connection is lost: after an abort it may still be at work.
+func (r *Response) Settled() <-chan struct{} {
+	s := r.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled == nil {
+		s.settled = make(chan struct{})
+		if s.ended || s.lost {
+			close(s.settled)
+		}
+	}
+	return s.settled
+}
+
 // Wait returns when Request.Stdin is used no more.
 func (r *Response) Wait() {
 	if r.s.pumpDone != nil {
@@ -158,14 +204,10 @@ func (r *Response) Wait() {
 // readHead reads and checks the head, and interim ones before it.
 func (r *Response) readHead(ctx context.Context, req *Request) error {
 	r.ctx = ctx
-	deadline := time.Now().Add(req.HeadTimeout)
+	start := time.Now()
 	var gathered []byte
 	for {
-		var wait time.Duration
-		if req.HeadTimeout > 0 {
-			wait = max(time.Until(deadline), 1)
-		}
-		b, err := r.s.next(ctx, wait)
+		b, err := r.s.next(ctx, req.HeadTimeout, start)
 		if err == io.EOF {
 			return &ResponseError{Reason: headEnd(len(gathered))}
 		}
@@ -215,7 +257,7 @@ func headEnd(n int) string {
 func (r *Response) take(h head, req *Request) {
 	r.Status, r.Header, r.ContentLength, r.LocalRedirect = h.status, h.header, h.length, h.local
 	// RFC 9110 §6.4.1: no content in these, whatever the application thinks.
-	r.noBody = req.NoBody || h.status == http.StatusNoContent || h.status == http.StatusNotModified
+	r.noBody = req.NoBody || h.local != "" || h.status == http.StatusNoContent || h.status == http.StatusNotModified
 	r.left = h.length
 	if r.noBody {
 		r.left = -1

@@ -169,6 +169,9 @@ func (r *serverRequest) refuseParams(limit int) bool {
 	return false
 }
 
+// maxDeclared stands for every size that no limit allows.
+const maxDeclared = 1 << 30
+
 // serverPairSize returns the size of the pair at the start of b, which may not
 // be all there yet. ok is false if even its lengths are not.
 func serverPairSize(b []byte) (size int, ok bool) {
@@ -177,7 +180,8 @@ func serverPairSize(b []byte) (size int, ok bool) {
 		return 0, false
 	}
 	value, rest, ok := cutLength(rest)
-	return len(b) - len(rest) + name + value, ok
+	// Each length has up to 31 bits: their sum may be more than an int holds.
+	return len(b) - len(rest) + int(min(int64(name)+int64(value), maxDeclared)), ok
 }
 
 // endParams takes the end of the PARAMS stream and starts the handler, or, where

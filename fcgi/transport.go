@@ -78,12 +78,9 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 	if err := req.Params.Err(); err != nil {
 		return nil, err
 	}
-	s, err := t.begin(ctx, req)
+	s, err := t.send(ctx, req)
 	if err != nil {
 		return nil, &DialError{Err: err}
-	}
-	if err := s.c.send(s, req); isTimeout(err) {
-		s.c.fail(err) // flow control is on: a peer that does not read is stopped
 	}
 	if req.Stdin != nil {
 		s.pumpDone = make(chan struct{})
@@ -117,10 +114,39 @@ func (e *RequestError) BodyBusy() bool { return e.r.BodyBusy() }
 // Wait returns when Request.Stdin is used no more.
 func (e *RequestError) Wait() { e.r.Wait() }
 
+// Settled is as Response has it.
+func (e *RequestError) Settled() <-chan struct{} { return e.r.Settled() }
+
 func (s *stream) hasBegun() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.began
+}
+
+// maxStale is how many kept connections in a row may turn out to be lost.
+const maxStale = 16
+
+// send begins the request on a connection that takes it.
+func (t *Transport) send(ctx context.Context, req *Request) (*stream, error) {
+	if req.HeadTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, req.HeadTimeout, ErrTimeout)
+		defer cancel()
+	}
+	for try := 0; ; try++ {
+		s, err := t.begin(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		err = s.c.send(s, req)
+		if err == nil {
+			return s, nil
+		}
+		s.c.fail(err)
+		if try >= maxStale {
+			return nil, err
+		}
+	}
 }
 
 // begin finds a connection and takes an id on it.
@@ -187,12 +213,16 @@ func (t *Transport) sharedConn(ctx context.Context) (*clientConn, error) {
 		t.mu.Unlock()
 		c, err := t.dial(ctx)
 		t.mu.Lock()
+		full := t.shared
 		if err == nil {
 			t.shared = c
 		}
 		t.dialed = nil
 		close(done)
 		t.mu.Unlock()
+		if err == nil && full != nil {
+			full.retire() // it ends with the last request on it
+		}
 		return c, err
 	}
 }

@@ -188,6 +188,14 @@ func (c *call) server() (addr, name, port string) {
 	return addr, name, port
 }
 
+// settleShared gives a place at a worker with flow control back when the
+// worker is done with the request: one that does not heed the abort still has
+// it in hand.
+func (g *Gateway) settleShared(u *fcgi.Upstream, done <-chan struct{}) {
+	<-done
+	g.Pool.Release(u)
+}
+
 // settle makes sure that a worker of one request at a time, whose request was
 // given up, is free before it gets the next: some runtimes go on to the end
 // whatever is said to them. It gives the worker back, or has it killed.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -21,15 +22,18 @@ type call struct {
 	x  *Exchange
 	rc *http.ResponseController
 
-	body    *upload // nil: none
-	params  fcgi.Params
-	stderr  stderrLines
-	queued  time.Time
-	given   time.Time // when a worker got it
-	resp    *fcgi.Response
-	busy    interface{ Wait() } // still reads the body
-	unclean bool                // given up before its end
-	spool   io.Closer
+	body   *upload // nil: none
+	params fcgi.Params
+	stderr stderrLines
+	queued time.Time
+	given  time.Time // when a worker got it
+
+	attempts int
+	resp     *fcgi.Response
+	busy     interface{ Wait() } // still reads the body
+	unclean  bool                // given up before its end
+	settled  <-chan struct{}     // closed when the worker is done with it all the same
+	spool    io.Closer
 
 	mu       sync.Mutex     // guards the field below, and Exchange.WorkerTime
 	upstream *fcgi.Upstream // in whose hands it is, or nil
@@ -77,16 +81,21 @@ func (c *call) ask() (*fcgi.Response, error) {
 		if died(err) {
 			c.g.noteLost(c)
 		}
+		if lost, ok := errors.AsType[*fcgi.RequestError](err); ok {
+			c.settled = lost.Settled()
+		}
 		if !c.again(err) {
 			return nil, err
 		}
 		c.release()
+		c.settled = nil
 		c.queued = time.Now()
 		turn.Lost = u
 	}
 }
 
 func (c *call) hold(u *fcgi.Upstream) {
+	c.attempts++
 	c.x.Attempts++
 	c.x.Worker = Worker{PID: u.PID, Name: u.Name}
 	c.mu.Lock()
@@ -109,7 +118,10 @@ func (c *call) release() {
 	c.mu.Unlock()
 	switch {
 	case u == nil:
-	case c.unclean && u.Capacity == 1 && !u.Transport.Flow:
+	case c.unclean && u.Transport.Flow && c.settled != nil:
+		go c.g.settleShared(u, c.settled)
+		// Its end gives the place back to the pool.
+	case c.unclean && u.Capacity == 1:
 		go c.g.settle(u, c.x.Settings.RequestTimeout)
 		// Its end gives the worker back to the pool.
 	default:
@@ -156,13 +168,13 @@ func (c *call) again(err error) bool {
 		return false // its body is in another's hands
 	}
 	switch {
-	case c.x.Attempts > maxRepeats || c.r.Context().Err() != nil:
+	case c.attempts > maxRepeats || c.r.Context().Err() != nil:
 		return false
 	case !c.body.rewind():
 		return false // bytes of the body are gone
 	case errors.As(err, &dial):
 		return true // nothing was sent
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && lost != nil && !lost.Began:
 		// Refused before the application saw it (§5.5).
 		return refused.Status == fcgi.StatusOverloaded || refused.Status == fcgi.StatusCantMultiplex
 	case !died(err):
@@ -193,13 +205,13 @@ func (c *call) interim(status int, header http.Header) {
 		return // our own to send, or nobody's
 	}
 	h := c.w.Header()
+	final := h.Clone() // what stages before us have set for the final answer
 	for k, v := range header {
 		h[k] = v
 	}
 	c.w.WriteHeader(status)
-	for k := range header {
-		delete(h, k)
-	}
+	clear(h)
+	maps.Copy(h, final)
 }
 
 // answer sends the response as it comes.
@@ -217,6 +229,7 @@ func (c *call) answer(resp *fcgi.Response) error {
 		}
 		b, err := resp.Next()
 		if err == io.EOF {
+			c.unclean = !resp.Ended()
 			c.notes(resp)
 			return nil
 		}
@@ -234,8 +247,10 @@ func (c *call) answer(resp *fcgi.Response) error {
 
 func (c *call) head(resp *fcgi.Response) {
 	h := c.w.Header()
-	for k, v := range resp.Header {
-		h[k] = v
+	cookies := h["Set-Cookie"] // of stages before us
+	maps.Copy(h, resp.Header)
+	if len(cookies) > 0 {
+		h["Set-Cookie"] = append(cookies, resp.Header["Set-Cookie"]...)
 	}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // none is invented (RFC 3875 §6.3.1 is the application's to keep)
@@ -265,6 +280,10 @@ const maxLocalRedirects = 10
 // §6.2.2): with GET and without a body, by the routes as they are.
 func (c *call) redirect(resp *fcgi.Response) {
 	target := resp.LocalRedirect
+	for err := error(nil); err == nil; _, err = resp.Next() {
+		// Nothing of it is for the client, but the worker is to end it.
+	}
+	c.unclean = !resp.Ended()
 	c.finish()
 	x := c.x
 	x.redirects++
@@ -373,6 +392,9 @@ func (c *call) causeOf(err error) (Cause, string) {
 func (c *call) finish() {
 	if c.resp != nil {
 		c.resp.Close()
+		if c.unclean {
+			c.settled = c.resp.Settled()
+		}
 		if c.resp.BodyBusy() {
 			c.busy = c.resp
 		}
