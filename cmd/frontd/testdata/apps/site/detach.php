@@ -1,0 +1,3 @@
+<?php
+header('Content-Type: text/plain');
+echo getmypid(), ' ', shell_exec('detached sleep 1000');

@@ -1,0 +1,3 @@
+<?php
+error_log('told to the log');
+throw new RuntimeException('an error of the application');
