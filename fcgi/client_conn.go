@@ -27,6 +27,7 @@ type clientConn struct {
 	window int64             // bytes granted by the application to each input stream; 0: no flow control
 	limit  int               // requests at once
 	keep   bool              // FCGI_KEEP_CONN is set on the requests
+	hold   bool              // the application takes input on demand
 	gone   func(*clientConn) // told once, when the connection takes no further request
 	idle   func(*clientConn) // told when a request has left it fit for another
 	out    connWriter
@@ -100,7 +101,7 @@ func (c *clientConn) record(h Header) error {
 	switch h.Type {
 	case TypeStdout, TypeStderr, TypeEndRequest:
 	case TypeWindow:
-		if c.window == 0 {
+		if c.window == 0 && !c.hold {
 			return nil // not negotiated: an unknown type
 		}
 	default:
@@ -271,6 +272,9 @@ func (c *clientConn) begin(s *stream) error {
 	}
 	s.c, s.id = c, uint16(i+1)
 	s.sendWindow = c.window
+	if s.onDemand = s.onDemand && c.hold; s.onDemand {
+		s.sendWindow = 0
+	}
 	c.streams[i] = s
 	c.active++
 	return nil
@@ -286,6 +290,9 @@ func (c *clientConn) send(s *stream, req *Request) error {
 	var flags uint8
 	if c.keep {
 		flags = FlagKeepConn
+	}
+	if s.onDemand {
+		flags |= FlagHold // it is not opened before this is sent
 	}
 	w := &c.out
 	w.mu.Lock()
@@ -383,6 +390,7 @@ func (c *clientConn) negotiate(ctx context.Context) error {
 	if caps.Multiplex && caps.Window > 0 {
 		c.window = caps.Window
 		c.limit = max(caps.MaxRequests, 1)
+		c.hold = caps.Hold
 		c.out.timeout = writeTimeout
 		c.out.failed = c.fail
 	}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/frontd/frontd/internal/memnet"
 )
 
 func newFlowApp(t *testing.T) (*peerApp, *Transport) {
@@ -201,6 +205,89 @@ func TestFlowBroken(t *testing.T) {
 		var broken *StatusError
 		if !errors.As(got.err, &broken) || got.body != "half" {
 			t.Errorf("%q, %v: a broken answer must not look whole", got.body, got.err)
+		}
+	})
+}
+
+// With Hold nothing of a body is read before the application asks for it, in
+// flow mode and without.
+func TestHold(t *testing.T) {
+	for _, flow := range []bool{true, false} {
+		inBubble(t, func(t *testing.T) {
+			p, tr := newPeerApp(t)
+			tr.Flow, tr.Hold = flow, true
+			body := new(endless)
+			req := post(body)
+			req.Hold = true
+			ctx, cancel := context.WithCancel(t.Context())
+			a := ask(ctx, tr, req)
+			p.accept()
+			if flow {
+				p.want("the question", TypeGetValues, ManagementID)
+				var v Params
+				v.Add(ValueMpxsConn, "1")
+				v.Add(ValueMaxReqs, "9")
+				v.Add(ValueFlow, "5000")
+				v.Add(ValueHold, "1")
+				p.send(AppendRecord(nil, TypeGetValuesResult, ManagementID, v.buf))
+			}
+			h, begin := p.next()
+			if h.Type != TypeBeginRequest || begin[2]&FlagHold == 0 {
+				t.Fatalf("flow %v: got %v %x, want a request on hold", flow, h, begin)
+			}
+			p.want("the parameters", TypeParams, h.ID)
+			p.wantEmpty("their end", TypeParams, h.ID)
+			synctest.Wait()
+			if body.taken != 0 {
+				t.Errorf("flow %v: %d bytes were taken before anyone asked", flow, body.taken)
+			}
+			p.send(AppendWindow(nil, h.ID, TypeStdin, 5000))
+			if c := p.want("input, now that it is asked for", TypeStdin, h.ID); len(c) == 0 {
+				t.Error("no input")
+			}
+			cancel()
+			<-a
+		})
+	}
+}
+
+// The same between our two ends: a handler that does not read leaves the body alone.
+func TestHoldServer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		for _, reads := range []bool{false, true} {
+			srv := &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if reads {
+					io.CopyN(io.Discard, r.Body, 100<<10)
+				}
+				w.WriteHeader(413)
+			})}
+			l := newSrvListener()
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(l) }() // its end is received below
+			tr := &Transport{Flow: true, Dial: func(context.Context) (net.Conn, error) {
+				a, b := memnet.Pipe()
+				l.conns <- b
+				return a, nil
+			}}
+			body := new(endless)
+			req := post(body)
+			req.Params.Add("REQUEST_METHOD", "POST")
+			req.Params.Add("SERVER_PROTOCOL", "HTTP/1.1")
+			req.Hold = true
+			resp, err := tr.RoundTrip(t.Context(), req)
+			if err != nil || resp.Status != 413 {
+				t.Fatalf("%v, %v", resp, err)
+			}
+			readAll(resp)
+			resp.Close()
+			if reads != (body.taken > 0) {
+				t.Errorf("handler reads: %v, taken of the body: %d", reads, body.taken)
+			}
+			tr.Abort(errClosed)
+			tr.Wait()
+			srv.Close()
+			l.Close()
+			<-served
 		}
 	})
 }

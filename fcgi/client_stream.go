@@ -52,6 +52,7 @@ type stream struct {
 	granted     int64     // bytes it has used up, whose window was not given back yet
 	overflow    overflow
 	closed      bool          // the consumer wants no more
+	onDemand    bool          // STDIN waits until the application asks for it
 	lost        bool          // the connection is
 	settled     chan struct{} // not nil: closed when ended or lost becomes true
 
@@ -66,6 +67,7 @@ func newStream(req *Request) *stream {
 	}
 	s.room.L, s.more.L = &s.mu, &s.mu
 	s.stdinDone = req.Stdin == nil
+	s.onDemand = req.Hold && req.Stdin != nil
 	return s
 }
 
@@ -136,6 +138,7 @@ func (s *stream) spillLocked(b []byte) {
 func (s *stream) openWindow(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.onDemand = false
 	s.sendWindow += n
 	if s.sendWindow > MaxWindow {
 		return protocolErrorf("a window of %d bytes, at most %d allowed", s.sendWindow, MaxWindow)
@@ -332,7 +335,7 @@ var pieces = sync.Pool{New: func() any { return new([stdinPiece]byte) }}
 func (s *stream) waitWindow() (int, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.c.window > 0 && s.sendWindow == 0 && !s.ended && s.err == nil {
+	for (s.onDemand || s.c.window > 0 && s.sendWindow == 0) && !s.ended && s.err == nil {
 		s.more.Wait()
 	}
 	if s.ended || s.err != nil {

@@ -55,6 +55,16 @@ import "encoding/binary"
 // bounded already. BEGIN, ABORT, END_REQUEST, FRONTD_WINDOW and management
 // records need no window and are never held back behind a stream without one.
 //
+// 7. Input on demand. Apart from windows, an application may answer the pair
+// FRONTD_HOLD=1 of FCGI_GET_VALUES with FRONTD_HOLD=1. A web server may then set the
+// flag FRONTD_HOLD, 2, in FCGI_BEGIN_REQUEST: it sends no FCGI_STDIN for this request
+// before it has read a FRONTD_WINDOW for it, and the application sends that one when
+// it is first asked for input. In flow mode the window of the stream is zero until
+// then; without it the record opens the stream once and for all, whatever its
+// increment. So "100 Continue" goes to a client when the application asks for the
+// body, and never if it does not. An application that ends the request without having
+// asked gets no end of FCGI_STDIN; without flow mode the web server closes the connection.
+//
 // Why memory is bounded: a connection holds at most one window for each stream of
 // each active request (two on the application's side), the PARAMS of the requests
 // not yet begun, and one bounded output buffer. The number of requests is bounded
@@ -79,6 +89,13 @@ const StatusBroken ProtocolStatus = 64
 
 // ValueFlow is the name that negotiates flow control with FCGI_GET_VALUES.
 const ValueFlow = "FRONTD_FLOW"
+
+// ValueHold is the name that negotiates input on demand, FlagHold the flag in
+// FCGI_BEGIN_REQUEST that asks for it.
+const (
+	ValueHold = "FRONTD_HOLD"
+	FlagHold  = 2
+)
 
 // DefaultWindow is the window, in bytes, that each side grants unless told otherwise.
 const DefaultWindow = 64 << 10

@@ -17,6 +17,7 @@ type Capabilities struct {
 	MaxRequests int
 	Multiplex   bool  // FCGI_MPXS_CONNS
 	Window      int64 // bytes it grants each input stream; 0: no flow control (see FRONTD_FLOW)
+	Hold        bool  // it takes input on demand (see FRONTD_HOLD)
 	Answered    bool  // false: it said nothing, which §4.1 tolerates
 }
 
@@ -92,6 +93,7 @@ func getValues(nc net.Conn, rr *RecordReader) (Capabilities, error) {
 	ask.Add(ValueMaxReqs, "")
 	ask.Add(ValueMpxsConn, "")
 	ask.Add(ValueFlow, strconv.Itoa(DefaultWindow))
+	ask.Add(ValueHold, "1")
 	if _, err := nc.Write(AppendRecord(nil, TypeGetValues, ManagementID, ask.buf)); err != nil {
 		return Capabilities{}, err
 	}
@@ -135,6 +137,8 @@ func parseCapabilities(b []byte) (Capabilities, error) {
 			caps.MaxRequests = n
 		case ValueMpxsConn:
 			caps.Multiplex = n == 1
+		case ValueHold:
+			caps.Hold = n == 1
 		case ValueFlow:
 			caps.Window = min(int64(n), MaxWindow)
 		}

@@ -134,7 +134,11 @@ func (c *serverConn) begin(h Header) error {
 		c.nc.SetReadDeadline(time.Time{}) // its first request, within the grace
 	}
 	c.served = true
-	c.reqs[h.ID] = newServerRequest(c, h.ID, role, keep)
+	r := newServerRequest(c, h.ID, role, keep)
+	if flags&FlagHold != 0 && c.flow {
+		r.stdin.hold()
+	}
+	c.reqs[h.ID] = r
 	return nil
 }
 
@@ -286,6 +290,7 @@ func (c *serverConn) getValues() error {
 	if c.flow {
 		add(ValueMpxsConn, 1)
 		add(ValueFlow, c.srv.window())
+		add(ValueHold, 1)
 	} else {
 		add(ValueMpxsConn, 0)
 	}

@@ -194,7 +194,7 @@ func (r *serverRequest) endParams() error {
 	if r.role == RoleAuthorizer {
 		r.length = 0 // §6.3: an Authorizer has no STDIN
 	}
-	if r.refused == 0 && r.length < 0 && r.role == RoleResponder && bodyIsRare(r.method()) {
+	if r.refused == 0 && r.length < 0 && !r.stdin.held && r.role == RoleResponder && bodyIsRare(r.method()) {
 		r.paramsEnded, r.undecided = true, true
 		return nil
 	}

@@ -33,6 +33,7 @@ type serverStream struct {
 	ended   bool  // the peer sent the empty record
 	err     error // what Read returns once the buffer is empty
 	closed  bool  // nobody reads any more
+	held    bool  // the peer waits until the input is asked for
 	timer   *time.Timer
 }
 
@@ -145,11 +146,29 @@ func (s *serverStream) setDeadline(t time.Time) {
 // Read implements io.Reader. It returns io.ErrUnexpectedEOF where the peer ended
 // the stream before its declared length, and ErrAborted where it went away.
 func (s *serverStream) Read(p []byte) (int, error) {
+	if n := s.ask(); n > 0 {
+		s.req.conn.grant(s.req, s.typ, n)
+	}
 	n, grant, err := s.take(p)
 	if grant > 0 {
 		s.req.conn.grant(s.req, s.typ, grant)
 	}
 	return n, err
+}
+
+// hold leaves the stream without a window until it is read.
+func (s *serverStream) hold() { s.held, s.window = true, 0 }
+
+// ask returns what the peer is to be granted because the stream is read for
+// the first time.
+func (s *serverStream) ask() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.held {
+		return 0
+	}
+	s.held, s.window = false, s.limit
+	return s.limit
 }
 
 // take is Read without I/O. grant is what the peer is to be granted: half a

@@ -20,6 +20,9 @@ type Request struct {
 	// as far as the application takes it. An error other than io.EOF aborts
 	// the request.
 	Stdin io.Reader
+	// Hold leaves Stdin alone until the application asks for input, where the
+	// application can say so; else it is read when the request is sent.
+	Hold bool
 	// Stderr, if not nil, gets what the application writes to FCGI_STDERR,
 	// in pieces, on the connection's read loop: it must not block, and the
 	// bytes are its only during the call.
@@ -51,6 +54,8 @@ type Transport struct {
 	// Flow says that the application answered a Probe with flow control, so
 	// each new connection negotiates it.
 	Flow bool
+	// Hold says that the application answered a Probe with input on demand.
+	Hold bool
 	// Keep says that connections without flow control are kept for the next
 	// request. Set it only where an idle connection starves nobody: a worker
 	// that serves one connection at a time and has other clients would.
@@ -239,7 +244,7 @@ func (t *Transport) dial(ctx context.Context) (*clientConn, error) {
 		return nil, err
 	}
 	c := newClientConn(nc)
-	c.keep = t.Keep || t.Flow
+	c.keep, c.hold = t.Keep || t.Flow, t.Hold
 	c.gone, c.idle = t.connGone, t.connIdle
 	if t.Flow {
 		if err := c.negotiate(ctx); err != nil {

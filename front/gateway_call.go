@@ -145,6 +145,7 @@ func (c *call) request() *fcgi.Request {
 	}
 	if c.body != nil {
 		req.Stdin = c.body
+		req.Hold = c.spool == nil && c.r.Header.Get("Expect") != "" // 100-continue: strict lets nothing else in
 	}
 	return req
 }

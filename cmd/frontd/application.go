@@ -265,7 +265,7 @@ func (a *application) joined(w supervisor.Worker) {
 	u := &fcgi.Upstream{
 		Name: fmt.Sprintf("%s/%d", a.name, w.Slot), PID: w.PID, Capacity: max(capacity, 1),
 		Transport: &fcgi.Transport{
-			Dial: dialer("unix", w.Addr), Flow: flow,
+			Dial: dialer("unix", w.Addr), Flow: flow, Hold: said.Hold,
 			Keep: true, MaxIdle: max(capacity, 1),
 		},
 	}

@@ -35,7 +35,7 @@ class Connection:
 
     __slots__ = ("sock", "fd", "values", "lock", "registered", "request_id", "keep", "aborted", "lost",
                  "stdin_done", "_buf", "_pos", "_content", "_skip", "_ignored", "_pieces", "_params",
-                 "_environ", "_stderr_used", "_closing")
+                 "_environ", "_stderr_used", "_closing", "_held")
 
     def __init__(self, sock, values):
         self.sock = sock
@@ -57,6 +57,7 @@ class Connection:
         self._params = record.PairsDecoder()
         self._environ = None  # the head being read
         self._stderr_used = False
+        self._held = False  # FCGI_STDIN comes when it is asked for
         self._closing = False  # answered; waits only for the peer's end
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _STALL)
@@ -176,6 +177,7 @@ class Connection:
         if self._closing:
             raise ProtocolError("BEGIN_REQUEST after the last request of a connection")
         self.keep = flags & record.KEEP_CONN != 0
+        self._held = flags & record.HOLD != 0
         if role != record.RESPONDER:
             self.send(record.end_request(request_id, 0, record.UNKNOWN_ROLE))
             self._closing = not self.keep
@@ -209,6 +211,9 @@ class Connection:
                 raise RequestAborted(_LOST if self.lost else _ABORTED)
             if self.stdin_done:
                 return b""
+            if self._held:
+                self._held = False
+                self.send(record.input_wanted(self.request_id))
             try:
                 if not self._parse_body():
                     self._received(self.sock.recv(RECEIVE))

@@ -35,7 +35,8 @@ class Host:
         self._gateway = gateway
         self._threads = threads
         self._allowed_peers = allowed_peers
-        self._values = {"FCGI_MAX_CONNS": str(threads), "FCGI_MAX_REQS": str(threads), "FCGI_MPXS_CONNS": "0"}
+        self._values = {"FCGI_MAX_CONNS": str(threads), "FCGI_MAX_REQS": str(threads), "FCGI_MPXS_CONNS": "0",
+                        "FRONTD_HOLD": "1"}
         self._idle = {}  # descriptor -> Connection, the longest idle first
         self._stopping = False
         self._status = 0

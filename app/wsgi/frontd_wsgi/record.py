@@ -15,9 +15,11 @@ STDERR = 7
 GET_VALUES = 9
 GET_VALUES_RESULT = 10
 UNKNOWN_TYPE = 11
+WINDOW = 64  # FRONTD_WINDOW, an extension: see FRONTD_HOLD in the package fcgi
 
 RESPONDER = 1  # FCGI_RESPONDER, the only role here (FastCGI 6.2)
 KEEP_CONN = 1  # flag in BEGIN_REQUEST (FastCGI 5.1)
+HOLD = 2  # FRONTD_HOLD: FCGI_STDIN waits until it is asked for
 
 # protocolStatus in END_REQUEST (FastCGI 5.5).
 REQUEST_COMPLETE = 0
@@ -74,6 +76,11 @@ def end_request(request_id, app_status, protocol_status=REQUEST_COMPLETE):
 
 def unknown_type(kind):
     return pack_header(VERSION, UNKNOWN_TYPE, 0, 8, 0, 0) + bytes((kind, 0, 0, 0, 0, 0, 0, 0))
+
+
+def input_wanted(request_id):
+    """Returns the record that asks for FCGI_STDIN."""
+    return pack_header(VERSION, WINDOW, request_id, 8, 0, 0) + bytes((STDIN, 0, 0, 0, 0, 1, 0, 0))
 
 
 def begin_body(buf, start, length):
