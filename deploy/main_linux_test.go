@@ -1,0 +1,29 @@
+package deploy
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// role is the variable by which this binary runs itself as something else.
+const role = "FRONTD_DEPLOY_ROLE"
+
+func TestMain(m *testing.M) {
+	var err error
+	switch os.Getenv(role) {
+	case "":
+		goleak.VerifyTestMain(m)
+		return
+	case "boot":
+		err = bootMain()
+	case "load":
+		err = loadMain(os.Stdin, os.Stdout, os.Args[1:])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
