@@ -92,10 +92,17 @@ func (r *Row) Rates() string {
 func (r *Row) CPUs() string   { return known(r.CPU, 1) }
 func (r *Row) Median() string { return number(r.P50.Median / 1e3) }
 func (r *Row) P99s() string   { return known(r.P99, 1e3) }
+func (r *Row) Maxs() string   { return number(r.Max.Max / 1e3) }
 func (r *Row) Memory() string {
 	if r.PSS.Min < 0 {
 		return "?"
 	}
 	return number(r.PSS.Median / 1e6)
 }
+
+// Repeated says how often the side closed a kept connection that a request was on.
+func (r *Row) Repeated() string {
+	return fmt.Sprintf("%d requests were sent again: their kept connection closed without an answer", r.Again)
+}
+
 func (r *Row) Failed() string { return r.failed() }

@@ -39,6 +39,7 @@ type loadConn struct {
 	rd    *responseReader
 	hist  histogram
 	dials int64
+	again int64 // requests that were sent twice, see run
 	bytes net.Buffers
 	fails map[string]int64
 }
@@ -60,7 +61,7 @@ func (l *load) Close() {
 // reset forgets what was measured.
 func (l *load) reset() {
 	for _, c := range l.conns {
-		c.hist, c.dials = histogram{}, 0
+		c.hist, c.dials, c.again = histogram{}, 0, 0
 		clear(c.fails)
 	}
 }
@@ -110,6 +111,7 @@ func (c *loadConn) run(b *budget, all *sync.WaitGroup) {
 			// Closed between two requests, which a server may do at any time
 			// (RFC 9112 §9.3.1): a client sends such a request again.
 			c.hangUp()
+			c.again++
 			err = c.request(now)
 		}
 		end := time.Now()
@@ -196,7 +198,9 @@ func failure(err error) string {
 type loadResult struct {
 	requests int64
 	dials    int64
+	again    int64
 	p50, p99 time.Duration
+	max      time.Duration
 	failures map[string]int64
 }
 
@@ -206,11 +210,12 @@ func (l *load) result() loadResult {
 	for _, c := range l.conns {
 		all.merge(&c.hist)
 		r.dials += c.dials
+		r.again += c.again
 		for what, n := range c.fails {
 			r.failures[what] += n
 		}
 	}
 	r.requests = int64(all.n)
-	r.p50, r.p99 = all.quantile(0.50), all.quantile(0.99)
+	r.p50, r.p99, r.max = all.quantile(0.50), all.quantile(0.99), all.max
 	return r
 }

@@ -142,7 +142,7 @@ func (s *stage) measure(ctx context.Context, c cell, p *plan) Sample {
 	took := time.Since(start)
 	self := ownCPU() - self0
 	cpu1, tree, err1 := cpuOf(s.roots())
-	sample := sampleOf(l.result(), took, c.work)
+	sample := sampleOf(l.result(), took)
 	sample.Processes = len(tree)
 	sample.RSS, sample.PSS = memoryOf(tree)
 	if n := float64(sample.Requests); n > 0 {

@@ -21,17 +21,19 @@ type Sample struct {
 	Rate       float64          `json:"requests_per_second"`
 	P50        float64          `json:"p50_us"`
 	P99        float64          `json:"p99_us"`
+	Max        float64          `json:"max_us"`
 	RSS        int64            `json:"rss_bytes"`
-	PSS        int64            `json:"pss_bytes"` // -1: not readable
-	Dials      int64            `json:"connects"`  // beyond those of the warm-up
+	PSS        int64            `json:"pss_bytes"`  // -1: not readable
+	Dials      int64            `json:"connects"`   // beyond those of the warm-up
+	Again      int64            `json:"sent_again"` // the kept connection closed without a byte of an answer
 	Processes  int              `json:"processes"`
 	Failures   map[string]int64 `json:"failures,omitempty"`
 }
 
-func sampleOf(r loadResult, took time.Duration, w *workload) Sample {
+func sampleOf(r loadResult, took time.Duration) Sample {
 	return Sample{
 		Requests: r.requests, Seconds: took.Seconds(), Rate: float64(r.requests) / took.Seconds(),
-		P50: micros(r.p50), P99: micros(r.p99), Dials: r.dials, Failures: r.failures,
+		P50: micros(r.p50), P99: micros(r.p99), Max: micros(r.max), Dials: r.dials, Again: r.again, Failures: r.failures,
 	}
 }
 
@@ -54,12 +56,14 @@ type Row struct {
 	Rate     Spread           `json:"requests_per_second"`
 	P50      Spread           `json:"p50_us"`
 	P99      Spread           `json:"p99_us"`
+	Max      Spread           `json:"max_us"`
 	RSS      Spread           `json:"rss_bytes"`
 	PSS      Spread           `json:"pss_bytes"`
 	Connects Spread           `json:"connects_a_request"`
 	CPURatio Spread           `json:"cpu_ratio"`
 	RateOver Spread           `json:"rate_ratio"`
 	P99Ratio Spread           `json:"p99_ratio"`
+	Again    int64            `json:"sent_again,omitempty"`
 	Failures map[string]int64 `json:"failures,omitempty"`
 }
 
@@ -131,6 +135,7 @@ func (r *Report) add(c cell, s *side, sample Sample) {
 	}
 	row := k.Rows[i]
 	row.Samples = append(row.Samples, sample)
+	row.Again += sample.Again
 	for what, n := range sample.Failures {
 		row.Failures[what] += n
 	}
@@ -168,6 +173,7 @@ func (r *Row) values(of func(Sample) float64) []float64 {
 func (r *Row) settle() {
 	r.CPU, r.Rate = spreadOf(r.values(cpuOfSample)), spreadOf(r.values(rateOfSample))
 	r.P50, r.P99 = spreadOf(r.values(func(s Sample) float64 { return s.P50 })), spreadOf(r.values(p99OfSample))
+	r.Max = spreadOf(r.values(func(s Sample) float64 { return s.Max }))
 	r.Harness = spreadOf(r.values(func(s Sample) float64 { return s.HarnessCPU }))
 	r.RSS = spreadOf(r.values(func(s Sample) float64 { return float64(s.RSS) }))
 	r.PSS = spreadOf(r.values(func(s Sample) float64 { return float64(s.PSS) }))

@@ -78,7 +78,7 @@ python = "$PYTHON"`),
 	},
 	{
 		name: "uwsgi-router", family: familyWSGI, title: "uWSGI --http router, 2 processes", needs: []string{uWSGI},
-		start: uwsgi("--http", "$ADDRESS", "--http-keepalive", "--socket", "$SOCKET"),
+		start: uwsgi("--http", "$ADDRESS", "--http-keepalive", "--tcp-nodelay", "--socket", "$SOCKET"),
 	},
 	{
 		name: "nginx-uwsgi", family: familyWSGI, title: "nginx + uWSGI, 2 processes", needs: []string{"nginx", uWSGI},

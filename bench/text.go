@@ -26,6 +26,9 @@ func writeText(w io.Writer, r *Report) {
 			if f := row.failed(); f != "" {
 				fmt.Fprintf(w, "  ! %s: %s\n", row.Side, f)
 			}
+			if row.Again > 0 {
+				fmt.Fprintf(w, "  ~ %s: %s\n", row.Side, row.Repeated())
+			}
 		}
 	}
 	writeNotes(w, r)
@@ -46,7 +49,7 @@ func writeNotes(w io.Writer, r *Report) {
 }
 
 func (c *Cell) columns() []string {
-	cols := []string{"side", "CPU/req µs", "req/s", "p50 ms", "p99 ms", "PSS MB", "RSS MB", "conn/req", "CPU ratio", "req/s ratio", "p99 ratio", "against"}
+	cols := []string{"side", "CPU/req µs", "req/s", "p50 ms", "p99 ms", "max ms", "PSS MB", "RSS MB", "conn/req", "CPU ratio", "req/s ratio", "p99 ratio", "against"}
 	if c.Size >= 1<<20 {
 		cols[2] = "req/s (MB/s)"
 	}
@@ -55,7 +58,7 @@ func (c *Cell) columns() []string {
 
 func (r *Row) cells(c *Cell) []string {
 	if r.Rate.Median == 0 {
-		return []string{r.Side, "no right answer", "", "", "", "", "", "", "", "", "", r.Baseline}
+		return []string{r.Side, "no right answer", "", "", "", "", "", "", "", "", "", "", r.Baseline}
 	}
 	name := r.Side
 	if len(r.Failures) > 0 {
@@ -70,7 +73,7 @@ func (r *Row) cells(c *Cell) []string {
 		pss = number(r.PSS.Median / 1e6)
 	}
 	return []string{
-		name, known(r.CPU, 1), rate, number(r.P50.Median / 1e3), number(r.P99.Median / 1e3),
+		name, known(r.CPU, 1), rate, number(r.P50.Median / 1e3), number(r.P99.Median / 1e3), number(r.Max.Max / 1e3),
 		pss, number(r.RSS.Median / 1e6), fmt.Sprintf("%.2f", r.Connects.Median),
 		ratio(r.CPURatio), ratio(r.RateOver), ratio(r.P99Ratio), r.Baseline,
 	}
