@@ -81,8 +81,8 @@ type Limits struct {
 	// a worker ahead of the client, in bytes of memory and of a file behind it.
 	ResponseBuffer int64 // default 256 KiB
 	ResponseFile   int64 // default 1 GiB; 0 is no file
-	Timeout Timeouts
-	Queue   Queue
+	Timeout        Timeouts
+	Queue          Queue
 }
 
 // Timeouts bound the steps of a request and of a worker's life. Zero is no limit.

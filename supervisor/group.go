@@ -159,8 +159,14 @@ func (g *Group) Replace(ctx context.Context, spec Spec) error {
 	if spec.Name != g.name {
 		return fmt.Errorf("app %q: cannot be replaced by %q", g.name, spec.Name)
 	}
-	if err := setBlocking(spec.Listener); err != nil {
-		return fmt.Errorf("app %q: %w", g.name, err)
+	// A listener that workers share already keeps the mode they gave it.
+	g.mu.Lock()
+	shared := g.plan.spec.Listener
+	g.mu.Unlock()
+	if spec.Listener != shared {
+		if err := setBlocking(spec.Listener); err != nil {
+			return fmt.Errorf("app %q: %w", g.name, err)
+		}
 	}
 	end, err := g.change(ctx)
 	if err != nil {

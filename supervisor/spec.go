@@ -50,8 +50,10 @@ type Spec struct {
 	SocketDir string
 
 	// Listener, instead of SocketDir, is one listening socket that all
-	// workers share. It is set to blocking mode once, for that is what
-	// programs on fd 0 expect: nobody may accept on it through Go's net
+	// workers share. It is set to blocking mode once, before the first
+	// worker starts, for that is what programs on fd 0 expect (a Go program sets
+	// it to non-blocking itself, for all of them); it has to be a file whose mode
+	// package os does not touch, as os.NewFile makes one of a descriptor: nobody may accept on it through Go's net
 	// package in this process. The caller closes it, after Stop.
 	// With neither, the worker's fd 0 is /dev/null.
 	Listener *os.File

@@ -102,12 +102,14 @@ func openControl(c *config.Config, d *daemon) (*controlServer, error) {
 	s := &controlServer{path: path, listener: l, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.status(), nil) })
-	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reply(w, struct{}{}, d.reload(r.Context())) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reply(w, struct{}{}, d.reloadLogged(r.Context())) })
 	mux.HandleFunc("POST /restart", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, struct{}{}, d.restart(r.Context(), r.FormValue("app")))
+		name := r.FormValue("app")
+		reply(w, struct{}{}, d.logged("restart", d.restart(r.Context(), name), "app", name))
 	})
 	mux.HandleFunc("POST /scale", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, struct{}{}, d.scale(r.Context(), r.FormValue("app"), r.FormValue("workers")))
+		name, n := r.FormValue("app"), r.FormValue("workers")
+		reply(w, struct{}{}, d.logged("scale", d.scale(r.Context(), name, n), "app", name, "workers", n))
 	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, struct{}{}, nil)
@@ -129,6 +131,16 @@ func (s *controlServer) close() {
 		s.server.Close()
 	}
 	<-s.done
+}
+
+// logged tells the log what was asked for on the control socket.
+func (d *daemon) logged(what string, err error, args ...any) error {
+	if err != nil {
+		d.log.Error(what+" failed", append(args, "error", err)...)
+	} else {
+		d.log.Info(what+" done", args...)
+	}
+	return err
 }
 
 type failure struct {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -66,9 +67,15 @@ func (f *controlFlag) find() (string, error) {
 	}
 	candidates := []string{"/run/frontd/control.sock"}
 	if base, err := runtimeBase(); err == nil {
-		found, _ := filepath.Glob(filepath.Join(base, "*.sock")) // a fixed pattern: never malformed
+		pattern := "*.sock"
+		if os.Getenv("RUNTIME_DIRECTORY") != "" {
+			pattern = "control.sock"
+		}
+		found, _ := filepath.Glob(filepath.Join(base, pattern)) // never malformed
 		candidates = append(candidates, found...)
 	}
+	slices.Sort(candidates)
+	candidates = slices.Compact(candidates)
 	var alive []string
 	for _, path := range candidates {
 		if nc, err := net.DialTimeout("unix", path, time.Second); err == nil {

@@ -76,6 +76,9 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	defer d.closeDoors()
+	for _, name := range config.CloseUnused() {
+		d.log.Warn("a socket that systemd passed is closed: no listen names it", "socket", name)
+	}
 	d.name = daemonName(nameOf(c.Server.Listen[0], d.doors[0].listener))
 	if d.dir, err = runtimeDir(d.name); err != nil {
 		return err

@@ -22,6 +22,7 @@ func appworkerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: appworkerName, Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			nameProcess(appworkerName)
 			err := host.Main(cmd.Context(), args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if host.ExitStatus(err) == exitUsage {
 				return &usageError{err: err}
@@ -35,7 +36,10 @@ func appworkerCommand() *cobra.Command {
 func guardCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: guardName, Hidden: true, Args: cobra.NoArgs,
-		Run: func(*cobra.Command, []string) { supervisor.GuardMain() },
+		Run: func(*cobra.Command, []string) {
+			nameProcess("frontd-guard")
+			supervisor.GuardMain()
+		},
 	}
 }
 
@@ -56,4 +60,13 @@ func self() (string, error) {
 		return "/proc/self/exe", nil
 	}
 	return os.Executable()
+}
+
+// nameProcess says what this process is, to ps, top and pgrep, which would see
+// "exe". Elsewhere than on Linux it is the name of the file.
+func nameProcess(name string) {
+	if f, err := os.OpenFile("/proc/self/comm", os.O_WRONLY, 0); err == nil {
+		f.WriteString(name)
+		f.Close()
+	}
 }

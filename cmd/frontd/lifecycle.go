@@ -212,16 +212,18 @@ func (a *application) retire(ctx context.Context) error {
 	return a.group.Stop(ctx)
 }
 
-// reloadLogged is reload as a signal asks for it: systemd is told, and the log.
-func (d *daemon) reloadLogged(ctx context.Context) {
+// reloadLogged is reload for those outside: systemd is told, and the log.
+func (d *daemon) reloadLogged(ctx context.Context) error {
 	d.tell(sd.SdNotifyReloading + "\n" + monotonicUsec())
 	defer d.tell(sd.SdNotifyReady)
 	d.log.Info("reloading")
-	if err := d.reload(ctx); err != nil {
+	err := d.reload(ctx)
+	if err != nil {
 		d.log.Error("reload failed, what served before still serves", "error", err)
-		return
+	} else {
+		d.log.Info("reloaded")
 	}
-	d.log.Info("reloaded")
+	return err
 }
 
 func (d *daemon) reopenLogs() {

@@ -208,21 +208,39 @@ func (p *pool) event(e supervisor.Event) {
 }
 
 func (f *poolFlags) wait(ctx context.Context, signals <-chan os.Signal, group *supervisor.Group, spec supervisor.Spec, log *logbook) {
+	ctx, cancel := context.WithCancel(ctx)
+	var replaced chan error // not nil: a replacement is under way; its end comes here
+	defer func() {
+		cancel()
+		if replaced != nil {
+			<-replaced
+		}
+	}()
+	again := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case err := <-replaced:
+			replaced = nil
+			if err != nil {
+				log.Error("workers not replaced", "error", err)
+			}
+			sd.SdNotify(false, sd.SdNotifyReady)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				log.Info("stopping", "signal", s.String())
 				return
 			}
+			again = true
+		}
+		if again && replaced == nil {
+			again = false
 			sd.SdNotify(false, sd.SdNotifyReloading+"\n"+monotonicUsec())
 			log.Info("new workers take over")
-			if err := group.Replace(ctx, spec); err != nil {
-				log.Error("workers not replaced", "error", err)
-			}
-			sd.SdNotify(false, sd.SdNotifyReady)
+			replaced = make(chan error, 1)
+			go func() { replaced <- group.Replace(ctx, spec) }()
+			// Its end is received above.
 		}
 	}
 }
@@ -247,9 +265,29 @@ func (p *pool) stop(sup *supervisor.Supervisor, timeout time.Duration, signals <
 
 // listenerFile is the socket itself, to be a worker's fd 0.
 func listenerFile(l net.Listener) (*os.File, error) {
-	f, ok := l.(interface{ File() (*os.File, error) })
+	conn, ok := l.(syscall.Conn)
 	if !ok {
-		return nil, fmt.Errorf("listener %v has no file", l.Addr())
+		return nil, fmt.Errorf("listener %v has no descriptor", l.Addr())
 	}
-	return f.File()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	// Not l.File(): package os would set the mode of its descriptor at every
+	// start of a worker, and the mode is the socket's, shared by all of them.
+	var fd int
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if ctl := raw.Control(func(s uintptr) {
+		if fd, err = syscall.Dup(int(s)); err == nil {
+			syscall.CloseOnExec(fd)
+			err = syscall.SetNonblock(fd, false)
+		}
+	}); ctl != nil {
+		err = ctl
+	}
+	if err != nil {
+		return nil, fmt.Errorf("share listener %v: %w", l.Addr(), err)
+	}
+	return os.NewFile(uintptr(fd), l.Addr().String()), nil
 }
