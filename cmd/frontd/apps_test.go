@@ -70,7 +70,7 @@ func TestPHP(t *testing.T) {
 	s := r.site()
 	s.checkForm(sitePages)
 	s.checkUpload(sitePages.upload)
-	s.checkDownload(sitePages.download, big)
+	s.checkDownload(sitePages.download, bulk)
 	s.checkBody(sitePages.checksum, 0, false)
 	if got := s.do(http.MethodGet, "/form.php/more/info?name=n&text=t", "", nil).body; !strings.Contains(got, "info=/more/info") {
 		t.Errorf("PATH_INFO: %q", got)
@@ -109,7 +109,7 @@ path = "/"
 app = "site"
 `)...)
 	s := r.site()
-	for _, size := range []int{1, 70_000, big} {
+	for _, size := range []int{1, 70_000, bulk} {
 		s.checkBody(sitePages.checksum, size, false)
 		s.checkBody(sitePages.checksum, size, true)
 	}
@@ -162,8 +162,8 @@ func TestExecPerl(t *testing.T) {
 	p.upload = ""
 	s := r.site()
 	s.checkForm(p)
-	s.checkBody(p.checksum, big, false)
-	s.checkDownload(p.download, big)
+	s.checkBody(p.checksum, bulk, false)
+	s.checkDownload(p.download, bulk)
 	if a := r.get("/nothing"); a.status != http.StatusNotFound {
 		t.Errorf("status %d", a.status)
 	}
@@ -180,7 +180,7 @@ func TestExecC(t *testing.T) {
 		t.Fatalf("cc: %v\n%s", err, out)
 	}
 	r := serve(t, dir, "./echo", "-w", "2") // detected
-	data := pattern(big)
+	data := pattern(bulk)
 	a := r.do(http.MethodPost, "/?q=1", "application/octet-stream", bytes.NewReader(data))
 	if a.header.Get("X-Query") != "q=1" || a.body != string(data) {
 		t.Errorf("X-Query %q, %d bytes came back, sha256 %s, want %s", a.header.Get("X-Query"), len(a.body), sumOf([]byte(a.body)), sumOf(data))

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// big is the size of what goes up and down whole: more than any buffer on
+// bulk is the size of what goes up and down whole: more than any buffer on
 // the way, and below the default max_body.
-const big = 20 << 20
+const bulk = 20 << 20
 
 // pages are what every application of the tests has, by its own names.
 type pages struct {
@@ -53,12 +53,12 @@ func (s site) check(p pages) {
 		s.checkUpload(p.upload)
 	}
 	if p.checksum != "" {
-		s.checkBody(p.checksum, big, false)
+		s.checkBody(p.checksum, bulk, false)
 		s.checkBody(p.checksum, 300_000, true)
 		s.checkBody(p.checksum, 0, false)
 	}
 	if p.download != "" {
-		s.checkDownload(p.download, big)
+		s.checkDownload(p.download, bulk)
 	}
 }
 

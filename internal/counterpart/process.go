@@ -210,9 +210,22 @@ func (p *Process) cleanup() {
 	if err := p.AwaitOutputEnd(10 * time.Second); err != nil {
 		p.t.Error(err)
 	}
+	if log := p.Log(); strings.Contains(log, "WARNING: DATA RACE") || strings.Contains(log, "\ngoroutine 1 [") {
+		p.t.Errorf("%s has a defect of its own: a data race or a panic", p.Name())
+		p.t.Logf("%s", trouble(log))
+	}
 	if p.t.Failed() {
 		p.t.Logf("%s printed:\n%s", p.Name(), tail(p.Log()))
 	}
+}
+
+// trouble is a log from the first report of Go's runtime on.
+func trouble(log string) string {
+	i := strings.Index(log, "WARNING: DATA RACE")
+	if i < 0 {
+		i = strings.Index(log, "\ngoroutine 1 [")
+	}
+	return log[max(i, 0):min(len(log), max(i, 0)+maxShown)]
 }
 
 // maxShown is how much of a log a failed test shows, in bytes.

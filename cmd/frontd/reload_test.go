@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/frontd/frontd/internal/counterpart"
+)
+
+// replaced waits until none of the workers before serves, and n others do.
+func (r *running) replaced(app string, before []int, n int) []int {
+	r.t.Helper()
+	var now []int
+	counterpart.Await(r.t, "new workers", patience, func() error {
+		s, err := r.tryStatus()
+		if err != nil {
+			return err
+		}
+		now, err = servingPIDs(s, app)
+		if err == nil && (len(now) != n || slices.ContainsFunc(now, func(p int) bool { return slices.Contains(before, p) })) {
+			err = fmt.Errorf("serving are %v, before %v", now, before)
+		}
+		return err
+	})
+	return now
+}
+
+// restart, scale and HUP while clients ask without a pause: none fails.
+func TestReplaceUnderLoad(t *testing.T) {
+	dir := counterpart.Dir(t)
+	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(3))...)
+	before := r.awaitServing("demo", 3)
+	get := startLoad(t, r.client, 4, http.MethodGet, r.url+"/hello", "", "hello\n")
+	post := startLoad(t, r.client, 4, http.MethodPost, r.url+"/sleep?ms=20", "body", "slept 20 ms\n")
+	step := func(what string, args ...string) {
+		t.Helper()
+		get.awaitMore(t, 20)
+		cmd := command(t, dir, append(args, "--control", r.control)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", what, err, out)
+		}
+		get.awaitMore(t, 20)
+	}
+	step("restart", "restart", "demo")
+	before = r.replaced("demo", before, 3)
+	step("scale up", "scale", "demo", "5")
+	r.awaitServing("demo", 5)
+	step("scale down", "scale", "demo", "2")
+	r.awaitServing("demo", 2)
+	step("reload", "reload")
+	before = r.replaced("demo", before, 3) // as the file says
+	r.Signal(syscall.SIGHUP)
+	r.AwaitLine(`"msg":"reloaded"`, patience)
+	r.replaced("demo", before, 3)
+	get.awaitMore(t, 20)
+	get.clean(t, "GET")
+	post.clean(t, "POST")
+}
+
+// HUP takes a changed configuration over, and keeps the old one when the new
+// one is wrong or its application does not start.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	counterpart.Find(t, "python3")
+	dir := counterpart.Dir(t)
+	py := filepath.Join(dir, "app.py")
+	write(t, py, goodPython)
+	r := serve(t, dir, configure(t, dir, jsonLog+wsgiApp(1))...)
+	pids := r.awaitServing("app", 1)
+	l := startLoad(t, r.client, 2, http.MethodGet, r.url+"/", "", "")
+	hup := func(want string) {
+		t.Helper()
+		mark := r.Mark()
+		r.Signal(syscall.SIGHUP)
+		r.AwaitLineAfter(mark, want, patience)
+	}
+	is := func(path, want string) {
+		t.Helper()
+		if a := r.get(path); a.status != http.StatusOK || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d %q, want %q", path, a.status, a.body, want)
+		}
+	}
+	const failed, done = `"msg":"reload failed`, `"msg":"reloaded"`
+
+	configure(t, dir, jsonLog+wsgiApp(1)+"nonsense = 1\n")
+	hup(failed + `.*nonsense`)
+	is("/", "version 1")
+	configure(t, dir, jsonLog+strings.Replace(wsgiApp(1), "app:app", "missing:app", 1))
+	hup(failed)
+	is("/", "version 1")
+	if now := r.awaitServing("app", 1); !slices.Equal(now, pids) {
+		t.Errorf("the worker was replaced by a failed reload: %v, before %v", now, pids)
+	}
+
+	// The program has changed, and the file has two workers, another
+	// application and another route.
+	write(t, py, strings.Replace(goodPython, "version 1", "the second version", 1)) // of another size: Python compares that
+	configure(t, dir, jsonLog+strings.Replace(wsgiApp(2), "[[route]]", "[app.demo]\nkind = \"demo\"\nworkers = 1\n[[route]]\npath = \"= /hello\"\napp = \"demo\"\n[[route]]", 1))
+	hup(done)
+	is("/", "second")
+	is("/hello", "hello")
+	r.replaced("app", pids, 2)
+
+	// And back: the application that is no longer there is stopped.
+	demo := r.awaitServing("demo", 1)
+	configure(t, dir, jsonLog+wsgiApp(1))
+	hup(done)
+	is("/hello", "second")
+	counterpart.Await(t, "the end of the demo's worker", patience, func() error { return alivePIDs(demo) })
+	l.clean(t, "GET")
+}
