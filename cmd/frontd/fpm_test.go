@@ -84,7 +84,7 @@ func TestRequestPerl(t *testing.T) {
 	counterpart.NeedRun(t, "perl's FCGI", "perl", "-MFCGI", "-e1")
 	dir := counterpart.Dir(t)
 	copyApp(t, "perl", dir)
-	socket := "unix:" + runPool(t, dir, "exec:perl app.pl")
+	socket := "unix:" + runPool(t, dir, 2, "exec:perl app.pl")
 	var stdout, stderr strings.Builder
 	cmd := command(t, dir, "request", socket, "/nothing")
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -127,12 +127,13 @@ func open(t testing.TB, path string) {
 }
 
 // runPool runs frontd pool until the test ends, and returns its socket.
-func runPool(t testing.TB, dir string, args ...string) string {
+func runPool(t testing.TB, dir string, workers int, args ...string) string {
 	t.Helper()
 	socket := filepath.Join(dir, "pool.sock")
-	p := counterpart.Start(t, command(t, dir, append([]string{"pool", "-l", "unix:" + socket, "-w", "2"}, args...)...))
-	p.AwaitLine("worker ready.*slot=0", patience)
-	p.AwaitLine("worker ready.*slot=1", patience)
+	p := counterpart.Start(t, command(t, dir, append([]string{"pool", "-l", "unix:" + socket, "-w", itoa(workers)}, args...)...))
+	for slot := range workers {
+		p.AwaitLine(fmt.Sprintf("worker ready.*slot=%d", slot), patience)
+	}
 	open(t, socket)
 	return socket
 }
@@ -143,12 +144,12 @@ var backends = []struct {
 	pages pages
 	start func(t testing.TB) (socket string)
 }{
-	{"pool demo", demoPages(), func(t testing.TB) string { return runPool(t, counterpart.Dir(t), "demo") }},
+	{"pool demo", demoPages(), func(t testing.TB) string { return runPool(t, counterpart.Dir(t), 2, "demo") }},
 	{"pool flask", plainPages, func(t testing.TB) string {
 		needFlask(t)
 		dir := counterpart.Dir(t)
 		copyApp(t, "flask", dir)
-		return runPool(t, dir, "wsgi:app:app", "--threads", "4")
+		return runPool(t, dir, 2, "wsgi:app:app", "--threads", "4")
 	}},
 	{"serve", demoPages(), func(t testing.TB) string {
 		dir := counterpart.Dir(t)
