@@ -22,19 +22,23 @@ import (
 const (
 	bootTimeout    = 60 * time.Second
 	commandTimeout = 60 * time.Second
+
+	target = "basic.target" // all that is needed; a system's other services stay out
 )
 
 // A container is a booted systemd over a copy of this system, in which
 // nothing that is written lasts. It has a network of its own.
 type container struct {
 	cmd    *exec.Cmd
-	leader int // the pid of its process 1, as we see it
+	dir    string // mount point, in the container's mount namespace
+	leader int    // the pid of its process 1, as we see it
 	log    *bytes.Buffer
 }
 
 // boot starts a container in which the files of stage lie over the system's.
-// All its mounts are in a mount namespace of its own, and it dies with this
-// process: nothing stays behind, whatever happens.
+// Its mounts are in a mount namespace of its own and its processes in a PID
+// namespace, of which systemd-nspawn is process 1 and dies with this process:
+// nothing stays behind, whatever happens.
 func boot(t *testing.T, stage string) *container {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -52,10 +56,12 @@ func boot(t *testing.T, stage string) *container {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &container{cmd: exec.Command(self, dir, stage), log: new(bytes.Buffer)}
+	c := &container{dir: dir, cmd: exec.Command(self, dir, stage), log: new(bytes.Buffer)}
 	c.cmd.Env = append(os.Environ(), role+"=boot", "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+	}
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,38 +80,39 @@ func boot(t *testing.T, stage string) *container {
 	return c
 }
 
-// awaitBoot reads what systemd-nspawn tells: the pid of its process 1, then
-// READY=1 when that has started everything.
+// awaitBoot waits until the system inside tells that it is up.
 func (c *container) awaitBoot(notify *net.UnixConn) error {
 	if err := notify.SetReadDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
 	}
 	buf := make([]byte, 4096)
-	for {
+	for ready := false; !ready; {
 		n, err := notify.Read(buf)
 		if err != nil {
 			return err
 		}
-		ready := false
-		for line := range strings.SplitSeq(string(buf[:n]), "\n") {
-			if pid, ok := strings.CutPrefix(line, "X_NSPAWN_LEADER_PID="); ok {
-				if c.leader, err = strconv.Atoi(pid); err != nil {
-					return err
-				}
-			}
-			ready = ready || line == "READY=1"
-		}
-		if ready && c.leader > 0 {
-			return nil
-		}
+		ready = strings.Contains("\n"+string(buf[:n])+"\n", "\nREADY=1\n")
 	}
+	var err error
+	c.leader, err = onlyChild(c.cmd.Process.Pid)
+	return err
+}
+
+// onlyChild is the child of a process; what systemd-nspawn tells is its number
+// in the inner PID namespace.
+func onlyChild(pid int) (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
 // end kills the container and removes its control groups.
 func (c *container) end(t *testing.T) {
 	c.cmd.Process.Kill()
 	c.cmd.Wait() // killed: an error for sure
-	for _, dir := range cgroups(c.cmd.Process.Pid) {
+	for _, dir := range cgroups(c.dir) {
 		counterpart.Await(t, "remove "+dir, 10*time.Second, func() error { return removeTree(dir) })
 	}
 }
@@ -137,7 +144,14 @@ func (c *container) run(t *testing.T, args ...string) string {
 // bootMain becomes systemd-nspawn. It runs in a mount namespace of its own,
 // which is why nothing needs to be unmounted.
 func bootMain() error {
-	dir, stage := os.Args[1], os.Args[2]
+	// Below: a mount at os.Args[1] itself would hide the socket for the readiness.
+	dir, stage := filepath.Join(os.Args[1], "system"), os.Args[2]
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount proc of the new PID namespace: %w", err)
+	}
 	// Not the disk's file system: an overlay's upper layer may not lie in its lower one.
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
@@ -163,7 +177,7 @@ func bootMain() error {
 		return err
 	}
 	return syscall.Exec(path, []string{path, "-q", "-D", root, "-b", "--private-network", "--register=no", "--keep-unit",
-		"--notify-ready=yes", "systemd.unit=basic.target"}, os.Environ())
+		"--notify-ready=yes", "systemd.unit=" + target}, os.Environ())
 }
 
 // lay copies the files of stage over root.
@@ -193,7 +207,7 @@ func lay(root, stage string) error {
 
 // cgroups are the container's control groups: one in each hierarchy that a
 // systemd manages. Without its own it would take that of this test's caller.
-func cgroups(pid int) []string {
+func cgroups(name string) []string {
 	b, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return nil
@@ -211,7 +225,7 @@ func cgroups(pid int) []string {
 		for _, m := range mounts {
 			dir := filepath.Join(m, f[2])
 			if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
-				list = append(list, filepath.Join(dir, fmt.Sprintf("frontd-test-%d", pid)))
+				list = append(list, filepath.Join(dir, "frontd-test-"+filepath.Base(name)))
 				break
 			}
 		}
@@ -220,7 +234,7 @@ func cgroups(pid int) []string {
 }
 
 func enterCgroups() error {
-	for _, dir := range cgroups(os.Getpid()) {
+	for _, dir := range cgroups(os.Args[1]) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
