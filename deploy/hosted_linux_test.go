@@ -1,8 +1,11 @@
 package deploy
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/frontd/frontd/internal/counterpart"
 )
@@ -92,10 +95,17 @@ func testPool(t *testing.T, c *container) {
 		}
 	}
 	ask()
-	before := workers(c.processes())
-	c.run(t, "systemctl", "reload", "frontd-pool@demo.service")
-	c.wantJournal(t, "frontd-pool@demo.service", `new workers take over`)
-	for range before {
+	for range 3 {
+		before := workers(c.processes())
+		c.run(t, "systemctl", "reload", "frontd-pool@demo.service")
+		// It does not wait, and no worker that is idle takes long to go.
+		counterpart.Await(t, "new workers", 15*time.Second, func() error {
+			now := workers(c.processes())
+			if len(now) != 2 || slices.Contains(before, now[0]) || slices.Contains(before, now[1]) {
+				return fmt.Errorf("workers %q, before %q", now, before)
+			}
+			return nil
+		})
 		ask()
 	}
 	c.run(t, "systemctl", "stop", "frontd-pool@demo.service")
