@@ -149,6 +149,8 @@ func (r *reader) checkRoutes(c *Config) {
 		used[route.App] = true
 		r.checkDoor(c, route)
 		r.checkMount(c, route)
+		r.checkRoles(c, route)
+		used[route.Authorizer] = true
 		for _, before := range c.Routes[:i] {
 			if before.covers(route) {
 				r.failf(route.Pos, "route", "never reached: the route at line %d takes %s", before.Pos.Line, before.describe())
@@ -196,6 +198,24 @@ func (r *reader) checkDoor(c *Config, route *Route) {
 			if pos, ok := route.Set[k]; ok {
 				r.failf(pos, "route."+k, "means nothing to a route with root: no worker serves it")
 			}
+		}
+	}
+}
+
+// checkRoles holds a route's other settings to what they can mean.
+func (r *reader) checkRoles(c *Config, route *Route) {
+	if pos, ok := route.Set["internal"]; ok && route.Internal && route.Root == "" {
+		r.failf(pos, "route.internal", "only a route with root can be internal")
+	}
+	if pos, ok := route.Set["sendfile"]; ok && route.Root != "" {
+		r.failf(pos, "route.sendfile", "means nothing to a route with root: it sends files already")
+	}
+	if pos, ok := route.Set["authorizer"]; ok && !r.broken {
+		switch a := c.App(route.Authorizer); {
+		case a == nil:
+			r.failf(pos, "route.authorizer", "no app %q", route.Authorizer)
+		case a.Kind != KindGo && a.Kind != KindExec && a.Kind != KindFCGI:
+			r.failf(pos, "route.authorizer", "app %q is of kind %s, which has no Authorizer role; want go, exec or fcgi", a.Name, a.Kind)
 		}
 	}
 }

@@ -170,6 +170,12 @@ type Route struct {
 	// One of them is set, the other empty.
 	App  string
 	Root string
+	// Internal routes take only what an app's X-Accel-Redirect leads to.
+	Internal bool
+	// Sendfile are the folders of files that the app may name with X-Sendfile.
+	Sendfile []string
+	// Authorizer names the app that is asked first.
+	Authorizer string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
 }

@@ -130,4 +130,10 @@ var routeKeys = append([]key[Route]{
 		func(r *Route) *string { return &r.Mount }),
 	field("root", path("a folder's path"), `the folder whose files are served, without any worker`,
 		func(r *Route) *string { return &r.Root }),
+	field("internal", yesNo, `a route with root that no client reaches: only an app's X-Accel-Redirect leads to it`,
+		func(r *Route) *bool { return &r.Internal }),
+	field("sendfile", list(path("a folder's path")), `folders whose files the app may have sent in the place of its answer, by X-Sendfile with the absolute path`,
+		func(r *Route) *[]string { return &r.Sendfile }),
+	field("authorizer", anyText("the name of an app"), `the app that is asked first, in FastCGI's Authorizer role, whether the request may go on (go, exec, fcgi)`,
+		func(r *Route) *string { return &r.Authorizer }),
 }, lift(routeLimitKeys, func(r *Route) *Limits { return &r.Limits })...)

@@ -56,7 +56,7 @@ func (c *Config) writeRoute(b *bufio.Writer, r *Route) {
 		switch {
 		case r.Set.Has(name):
 			return own
-		case name == "mount" && r.Root != "", isLimit(name) && r.Root != "" && name != "max_body":
+		case (name == "mount" || name == "sendfile") && r.Root != "", name == "internal" && r.Root == "", isLimit(name) && r.Root != "" && name != "max_body":
 			return hidden
 		case isLimit(name):
 			return inherited

@@ -20,6 +20,9 @@ type CGI struct {
 	RequestURI             string // origin-form, as it came
 	RequestID              string
 	Host                   string
+	// Authorizer leaves out what an Authorizer is not sent (FastCGI §6.3):
+	// SCRIPT_NAME, PATH_INFO, PATH_TRANSLATED and CONTENT_LENGTH.
+	Authorizer bool
 }
 
 // AppendCGI adds the meta-variables of r to p (RFC 3875 §4.1), as nginx's
@@ -36,9 +39,11 @@ func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 	p.Add("REQUEST_SCHEME", c.Scheme)
 	p.Add("REQUEST_URI", c.RequestURI)
 	p.Add("QUERY_STRING", r.URL.RawQuery)
-	p.Add("SCRIPT_NAME", c.ScriptName)
-	if c.PathInfo != "" || c.ScriptFilename == "" {
-		p.Add("PATH_INFO", c.PathInfo) // an empty one would make PHP_SELF empty
+	if !c.Authorizer {
+		p.Add("SCRIPT_NAME", c.ScriptName)
+		if c.PathInfo != "" || c.ScriptFilename == "" {
+			p.Add("PATH_INFO", c.PathInfo) // an empty one would make PHP_SELF empty
+		}
 	}
 	p.Add("DOCUMENT_URI", c.ScriptName+c.PathInfo)
 	p.Add("SERVER_NAME", c.ServerName)
@@ -51,7 +56,7 @@ func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 	}
 	if c.DocumentRoot != "" {
 		p.Add("DOCUMENT_ROOT", c.DocumentRoot)
-		if c.PathInfo != "" && path.Clean(c.PathInfo) == strings.TrimSuffix(c.PathInfo, "/") { // never outside the root
+		if !c.Authorizer && c.PathInfo != "" && path.Clean(c.PathInfo) == strings.TrimSuffix(c.PathInfo, "/") { // never outside the root
 			p.Add("PATH_TRANSLATED", strings.TrimSuffix(c.DocumentRoot, "/")+c.PathInfo)
 		}
 	}
@@ -62,7 +67,7 @@ func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 	if c.RequestID != "" {
 		p.Add("REQUEST_ID", c.RequestID)
 	}
-	if length > 0 || length == 0 && hasContent(r.Method) {
+	if !c.Authorizer && (length > 0 || length == 0 && hasContent(r.Method)) {
 		p.Add("CONTENT_LENGTH", strconv.FormatInt(length, 10))
 	}
 	if ct := r.Header["Content-Type"]; len(ct) > 0 {

@@ -87,6 +87,17 @@ func (r *Response) more() ([]byte, error) {
 	return b, err
 }
 
+// Discard reads what is left of an answer that nobody wants, within the bounds
+// that there are for bytes beyond an answer's length.
+func (r *Response) Discard() {
+	r.noBody = true
+	for {
+		if _, err := r.Next(); err != nil {
+			return
+		}
+	}
+}
+
 // clip cuts what goes beyond the declared length, or a body that there is not
 // to be. The rest is still read: the connection serves another request.
 func (r *Response) clip(b []byte) []byte {

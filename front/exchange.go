@@ -47,6 +47,7 @@ type Exchange struct {
 	WorkerTime time.Duration // from the worker's getting the request to its end
 	Attempts   int           // workers tried
 	Resource   *Resource     // the script found by the PHP stage
+	Variables  []Variable    // set by an authorizer for the application
 
 	// Set by Fail, or by a handler that knows more. Detail is the operator's
 	// reason: it is logged, and shown to the client only in development.
@@ -61,8 +62,9 @@ type Exchange struct {
 	routePath string // Path with an encoded slash kept encoded
 	hostName  string // Host's name in lower case, without port
 
-	router    http.Handler // the route stage, for a local redirect; nil outside of the chain
-	redirects int          // local redirects followed so far
+	router      *router // for redirects within; nil outside of the chain
+	redirects   int     // of those, followed so far
+	accelerated bool    // an application sent the request on: internal routes take it
 }
 
 // ExchangeOf returns the record of r, or of the request whose context r has.

@@ -28,8 +28,9 @@ func New(c Config) (http.Handler, error) {
 		c.Settings = &defaultSettings
 	}
 	// In the reverse of the order that a request meets them:
-	// access, exception, strict, proxies, route, limits, the route's handler.
+	// access, exception, strict, proxies, route, limits, authorize, the route's handler.
 	var h http.Handler = http.HandlerFunc(dispatch)
+	h = authorize(h)
 	h = limits(h)
 	h, err := newRouter(c.Routes, h)
 	if err != nil {

@@ -41,9 +41,7 @@ const maxRepeats = 2
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := ExchangeOf(r)
-	x.App = g.Name
-	c := &call{g: g, w: w, r: r, x: x, rc: http.NewResponseController(w)}
+	c := newCall(g, w, r)
 	defer c.end()
 	if err := c.prepare(); err != nil {
 		c.fail(err)
@@ -56,6 +54,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if resp.LocalRedirect != "" {
 		c.redirect(resp)
+		return
+	}
+	if c.handover(resp) {
 		return
 	}
 	if err := c.answer(resp); err != nil {
@@ -140,7 +141,7 @@ func (c *call) meta() *fcgi.CGI {
 	x := c.x
 	m := &fcgi.CGI{
 		Scheme: x.Scheme, RequestURI: x.RequestURI, RequestID: x.ID, Host: x.Host,
-		PathInfo: x.Path,
+		PathInfo: x.Path, Authorizer: c.role == fcgi.RoleAuthorizer,
 	}
 	if x.Client.IsValid() {
 		m.RemoteAddr = x.Client.Addr().Unmap().String()

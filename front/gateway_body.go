@@ -72,6 +72,11 @@ func (b *upload) stop(rc *http.ResponseController) {
 	rc.SetReadDeadline(longAgo)
 }
 
+// discard takes what is here of the rest, after stop.
+func (b *upload) discard() {
+	io.Copy(io.Discard, b.src) // its error is the deadline's
+}
+
 // maxSpoolMemory is how much of a spooled body is held in memory; the rest
 // goes to a file that has no name any more.
 const maxSpoolMemory = 64 << 10

@@ -22,6 +22,7 @@ type call struct {
 	x  *Exchange
 	rc *http.ResponseController
 
+	role   fcgi.Role
 	body   *upload // nil: none
 	params fcgi.Params
 	stderr stderrLines
@@ -41,9 +42,12 @@ type call struct {
 
 // prepare makes the parameters, and the body ready to be sent.
 func (c *call) prepare() error {
-	c.queued = time.Now()
 	length := int64(0)
-	if c.r.Body != nil && c.r.Body != http.NoBody && c.r.ContentLength != 0 {
+	if c.hasBody() {
+		// HTTP/1 servers read the rest of a body before they answer, unless
+		// told: a client that sends slowly would wait for an answer that is
+		// there. HTTP/2, where it is always so, refuses the call: no matter.
+		c.rc.EnableFullDuplex()
 		length = c.r.ContentLength
 		if c.x.Settings.Spool || length < 0 && c.g.NeedLength {
 			s, err := spoolBody(c.r.Body)
@@ -58,7 +62,14 @@ func (c *call) prepare() error {
 		}
 	}
 	fcgi.AppendCGI(&c.params, c.r, c.meta(), length)
+	if len(c.x.Variables) > 0 {
+		c.params = withVariables(&c.params, c.x.Variables)
+	}
 	return c.params.Err()
+}
+
+func (c *call) hasBody() bool {
+	return c.role == fcgi.RoleResponder && c.r.Body != nil && c.r.Body != http.NoBody && c.r.ContentLength != 0
 }
 
 // ask gives the request to a worker, and to another one if it is lost and
@@ -104,18 +115,18 @@ func (c *call) hold(u *fcgi.Upstream) {
 	c.g.enter(c)
 }
 
-// release gives the worker back. It is called when the worker has ended the
-// request, on the connection's read loop, and when the call ends, whichever
-// comes first: a client that still reads what is here holds no worker.
-func (c *call) release() {
-	c.mu.Lock()
-	u := c.upstream
-	if u != nil {
-		c.g.leave(c)
-		c.upstream = nil
-		c.x.WorkerTime = time.Since(c.given)
+// ended gives the worker back that has ended the request. It is called on the
+// connection's read loop: a client that still reads what is here holds no worker.
+func (c *call) ended() {
+	if u := c.letGo(); u != nil {
+		c.g.Pool.Release(u)
 	}
-	c.mu.Unlock()
+}
+
+// release gives the worker back where that was not done yet. One that was
+// given up in the middle comes back when it is known to be free.
+func (c *call) release() {
+	u := c.letGo()
 	switch {
 	case u == nil:
 	case c.unclean && u.Transport.Flow && c.settled != nil:
@@ -129,15 +140,28 @@ func (c *call) release() {
 	}
 }
 
+// letGo returns the worker to the one caller who is to give it back.
+func (c *call) letGo() *fcgi.Upstream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.upstream
+	if u != nil {
+		c.g.leave(c)
+		c.upstream = nil
+		c.x.WorkerTime = time.Since(c.given)
+	}
+	return u
+}
+
 func (c *call) request() *fcgi.Request {
 	req := &fcgi.Request{
-		Role: fcgi.RoleResponder, Params: &c.params,
+		Role: c.role, Params: &c.params,
 		NoBody:       c.r.Method == http.MethodHead,
 		HeadTimeout:  c.headTimeout(),
 		PieceTimeout: c.x.Settings.RequestTimeout,
 		Interim:      c.interim,
 		Buffer:       fcgi.Buffering{Memory: int(c.x.Settings.ResponseBuffer), File: c.x.Settings.ResponseFile},
-		OnEnd:        c.release,
+		OnEnd:        c.ended,
 	}
 	if c.g.Stderr != nil {
 		c.stderr.emit = func(line []byte) { c.g.Stderr(c.x, line) }
@@ -217,10 +241,6 @@ func (c *call) interim(status int, header http.Header) {
 
 // answer sends the response as it comes.
 func (c *call) answer(resp *fcgi.Response) error {
-	// HTTP/1 servers read the rest of a body before they answer, unless told:
-	// a client that sends slowly would wait for an answer that is there.
-	// On HTTP/2, where it is always so, the call is refused: no matter.
-	c.rc.EnableFullDuplex()
 	c.head(resp)
 	for {
 		if resp.Idle() {
@@ -281,11 +301,7 @@ const maxLocalRedirects = 10
 // §6.2.2): with GET and without a body, by the routes as they are.
 func (c *call) redirect(resp *fcgi.Response) {
 	target := resp.LocalRedirect
-	for err := error(nil); err == nil; _, err = resp.Next() {
-		// Nothing of it is for the client, but the worker is to end it.
-	}
-	c.unclean = !resp.Ended()
-	c.finish()
+	c.giveUp(resp)
 	x := c.x
 	x.redirects++
 	switch {
@@ -322,6 +338,7 @@ func (c *call) fail(err error) {
 		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
 	}
 	c.unclean = true
+	c.endBody()
 	if c.x.HeadSent() && !c.r.ProtoAtLeast(1, 1) {
 		c.reset()
 	}
@@ -410,13 +427,25 @@ func (c *call) finish() {
 // end leaves nothing behind, however the request ended.
 func (c *call) end() {
 	c.finish()
-	if c.busy != nil {
-		// The client is still sending, and the answer is over: what it sends
-		// is no longer read, and its connection not used again.
-		c.body.stop(c.rc)
-		c.busy.Wait()
-	}
+	c.endBody()
 	if c.spool != nil {
 		c.spool.Close()
 	}
+}
+
+// endBody ends the reading of a body that is not at its end. Nobody wants the
+// rest: what is here already is thrown away, for net/http must not come to the
+// body's end by itself after a handler in full duplex (it would start to watch
+// the connection while it reads the next request); what is not here is not
+// waited for, and the connection is not used again.
+func (c *call) endBody() {
+	if c.body == nil || c.spool != nil || c.body.err == io.EOF && c.busy == nil {
+		return
+	}
+	c.body.stop(c.rc)
+	if c.busy != nil {
+		c.busy.Wait()
+		c.busy = nil
+	}
+	c.body.discard()
 }

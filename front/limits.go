@@ -154,7 +154,7 @@ func (b *body) Close() error { return b.rc.Close() }
 func (b *body) limitDrain() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.whole && !b.reading {
+	if !b.whole && !b.reading && !b.stopped {
 		_ = b.ctl.SetReadDeadline(time.Now().Add(drainTimeout))
 	}
 }

@@ -21,6 +21,15 @@ type Route struct {
 	// request, the rest being PATH_INFO. "" or "/name", no slash at the end.
 	MountPrefix string
 
+	// Internal routes take no request of a client, only what an application
+	// sends on with X-Accel-Redirect.
+	Internal bool
+	// Sendfile are the folders whose files the application may name with
+	// X-Sendfile.
+	Sendfile []FileRoot
+	// Authorizer, if not nil, is asked before the handler.
+	Authorizer Authorizer
+
 	App      string // for the record and the log, "" for files
 	Settings Settings
 	Handler  http.Handler
@@ -29,8 +38,9 @@ type Route struct {
 // router is the list of routes, compiled. The first that matches takes the
 // request.
 type router struct {
-	rules []rule
-	next  http.Handler
+	rules    []rule
+	next     http.Handler
+	internal bool // some rule is
 }
 
 type rule struct {
@@ -49,6 +59,7 @@ func newRouter(routes []Route, next http.Handler) (*router, error) {
 			errs = append(errs, fmt.Errorf("route %d: %w", i+1, err))
 		}
 		rt.rules = append(rt.rules, ru)
+		rt.internal = rt.internal || routes[i].Internal
 	}
 	return rt, errors.Join(errs...)
 }
@@ -122,7 +133,11 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (rt *router) match(x *Exchange) *Route {
 	for i := range rt.rules {
-		if ru := &rt.rules[i]; ru.takes(x.hostName, x.routePath) {
+		ru := &rt.rules[i]
+		if ru.route.Internal && !x.accelerated {
+			continue
+		}
+		if ru.takes(x.hostName, x.routePath) {
 			return ru.route
 		}
 	}

@@ -116,7 +116,9 @@ func (s *Static) serveFile(w http.ResponseWriter, r *http.Request, name string) 
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", contentType(name))
+	if h.Get("Content-Type") == "" { // or an application that names the file has set it
+		h.Set("Content-Type", contentType(name))
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Etag", `"`+strconv.FormatInt(info.ModTime().UnixNano(), 36)+"-"+strconv.FormatInt(info.Size(), 36)+`"`)
 	http.ServeContent(w, r, name, info.ModTime(), io.ReadSeeker(f))

@@ -82,7 +82,18 @@ func (d *daemon) route(c *config.Config) error {
 	var routes []front.Route
 	var roots []io.Closer
 	for _, rc := range c.Routes {
-		rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App, MountPrefix: rc.Mount}
+		rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App, MountPrefix: rc.Mount, Internal: rc.Internal}
+		if rc.Authorizer != "" {
+			rt.Authorizer = d.apps.get(rc.Authorizer).gateway
+		}
+		for _, folder := range rc.Sendfile {
+			files, err := front.NewStatic(folder, "")
+			if err != nil {
+				return fmt.Errorf("route %s: %w", rc.Path, err)
+			}
+			roots = append(roots, files)
+			rt.Sendfile = append(rt.Sendfile, front.FileRoot{Folder: folder, Files: files})
+		}
 		if rc.App != "" {
 			a := d.apps.get(rc.App)
 			h, root, err := a.handler()
