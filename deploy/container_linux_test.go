@@ -38,7 +38,7 @@ type container struct {
 // boot starts a container in which the files of stage lie over the system's.
 // Its mounts are in a mount namespace of its own and its processes in a PID
 // namespace, of which systemd-nspawn is process 1 and dies with this process:
-// nothing stays behind, whatever happens.
+// no process and no mount stays behind, whatever happens.
 func boot(t *testing.T, stage string) *container {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,6 +11,14 @@ import (
 
 // role is the variable by which this binary runs itself as something else.
 const role = "FRONTD_DEPLOY_ROLE"
+
+// init keeps what runs as "boot" on its first thread: the death signal that it
+// was started with is that thread's, and is lost if another one calls execve.
+func init() {
+	if os.Getenv(role) == "boot" {
+		runtime.LockOSThread()
+	}
+}
 
 func TestMain(m *testing.M) {
 	var err error
