@@ -31,7 +31,7 @@ workers = 2
 func stage(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), counterpart.Find(t, "go"), "build", "-o", filepath.Join(dir, "usr/bin/frontd"), "../cmd/frontd")
+	cmd := exec.CommandContext(t.Context(), counterpart.Find(t, "go"), "build", "-buildvcs=false", "-o", filepath.Join(dir, "usr/bin/frontd"), "../cmd/frontd")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -104,6 +104,7 @@ func (c *container) wantHello(t *testing.T, base string) {
 }
 
 func TestBooted(t *testing.T) {
+	needBoot(t)
 	c := boot(t, stage(t))
 	c.run(t, "systemd-sysusers", "frontd.conf")
 	c.run(t, "systemd-tmpfiles", "--create", "frontd.conf")

@@ -35,17 +35,22 @@ type container struct {
 	log    *bytes.Buffer
 }
 
-// boot starts a container in which the files of stage lie over the system's.
-// Its mounts are in a mount namespace of its own and its processes in a PID
-// namespace, of which systemd-nspawn is process 1 and dies with this process:
-// no process and no mount stays behind, whatever happens.
-func boot(t *testing.T, stage string) *container {
+// needBoot skips the test, by name, where no container can be booted.
+func needBoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		counterpart.Missing(t, "the right to boot a container: run it as root")
 	}
 	counterpart.Find(t, "systemd-nspawn")
 	counterpart.Find(t, "nsenter")
+}
+
+// boot starts a container in which the files of stage lie over the system's.
+// Its mounts are in a mount namespace of its own and its processes in a PID
+// namespace, of which systemd-nspawn is process 1 and dies with this process:
+// no process and no mount stays behind, whatever happens.
+func boot(t *testing.T, stage string) *container {
+	t.Helper()
 	dir := counterpart.Dir(t)
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
