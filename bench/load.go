@@ -15,7 +15,7 @@ import (
 
 const (
 	dialTimeout   = 5 * time.Second
-	answerTimeout = 20 * time.Second // for a request and its answer; over it an error
+	answerTimeout = 10 * time.Second // for a request and its answer; over it an error
 	maxFailures   = 20               // a connection with so many in a row gives up
 	uploadPiece   = 1 << 20
 )
@@ -107,7 +107,7 @@ func (c *loadConn) run(b *budget, all *sync.WaitGroup) {
 	for now := time.Now(); b.take(now) && failed < maxFailures; {
 		reused := c.nc != nil
 		err := c.request(now)
-		if err != nil && reused && !c.l.work.post && c.rd.untouched() {
+		if err != nil && reused && !c.l.work.post && c.rd.untouched() && !errors.Is(err, os.ErrDeadlineExceeded) {
 			// Closed between two requests, which a server may do at any time
 			// (RFC 9112 §9.3.1): a client sends such a request again.
 			c.hangUp()
