@@ -213,15 +213,20 @@ func (c *clientConn) end(s *stream, h Header) error {
 	// that gets the id must not find it.
 	c.out.mu.Lock()
 	s.over = true
-	written := !c.out.writing && len(c.out.pending) == 0
 	c.out.mu.Unlock()
+	// The connection goes back before anyone learns of the end: whoever comes
+	// next would else connect anew, and a worker of one connection at a time
+	// would never accept that. Not after a request with a body, unless the
+	// application is known to read FCGI_STDIN to its end: libfcgi's programs leave
+	// the empty record, and trip over it. Not with more bytes behind the end,
+	// which belong to nothing.
+	clean := s.clean() && (!s.hasBody || c.hold) && !c.rr.Buffered()
+	c.release(s, c.window > 0 || clean)
+	s.finish(appStatus, status)
 	c.touch(s)
-	clean := s.finish(appStatus, status) && written
 	if s.onEnd != nil {
-		defer s.onEnd()
+		s.onEnd()
 	}
-	// More bytes behind the end, without flow control: they belong to nothing.
-	c.release(s, c.window > 0 || clean && !c.rr.Buffered())
 	return nil
 }
 

@@ -20,6 +20,7 @@ type stream struct {
 	c  *clientConn
 	id uint16
 
+	hasBody   bool
 	buffering Buffering
 	onEnd     func()
 
@@ -66,7 +67,8 @@ func newStream(req *Request) *stream {
 		s.buffering.Memory = blockWindow
 	}
 	s.room.L, s.more.L = &s.mu, &s.mu
-	s.stdinDone = req.Stdin == nil
+	s.hasBody = req.Stdin != nil
+	s.stdinDone = !s.hasBody
 	s.onDemand = req.Hold && req.Stdin != nil
 	return s
 }
@@ -147,9 +149,15 @@ func (s *stream) openWindow(n int64) error {
 	return nil
 }
 
-// finish takes END_REQUEST. It reports whether everything about the request
-// is done, so that a connection without flow control may serve another.
-func (s *stream) finish(appStatus uint32, status ProtocolStatus) (clean bool) {
+// clean reports whether all of the request was sent and nobody has given it up.
+func (s *stream) clean() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stdinDone && s.err == nil
+}
+
+// finish takes END_REQUEST.
+func (s *stream) finish(appStatus uint32, status ProtocolStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended, s.appStatus, s.status = true, appStatus, status
@@ -157,7 +165,6 @@ func (s *stream) finish(appStatus uint32, status ProtocolStatus) (clean bool) {
 		close(s.settled)
 	}
 	s.more.Signal()
-	return s.stdinDone && s.err == nil
 }
 
 // fail ends the request with the connection's error.

@@ -35,7 +35,7 @@ func (e *ResponseError) Error() string { return "fcgi: bad response: " + e.Reaso
 
 // ErrParamTooLarge is a name-value pair that does not fit one record. Some
 // runtimes close the connection on a pair split over two, so none is sent.
-var ErrParamTooLarge = errors.New("fcgi: name-value pair larger than one record (65535 bytes)")
+var ErrParamTooLarge = errors.New("fcgi: name-value pair larger than one record (65528 bytes)")
 
 // ErrAborted is what the reader of an aborted request gets: the web server
 // sent FCGI_ABORT_REQUEST (§5.4) or its connection went away.

@@ -16,11 +16,11 @@ type Params struct {
 // which Err returns from then on.
 func (p *Params) Add(name, value string) {
 	n := lengthSize(len(name)) + lengthSize(len(value)) + len(name) + len(value)
-	if n > MaxContent {
+	if n > maxFilled {
 		p.err = ErrParamTooLarge
 		return
 	}
-	if len(p.buf)-p.last+n > MaxContent {
+	if len(p.buf)-p.last+n > maxFilled {
 		p.cuts = append(p.cuts, len(p.buf))
 		p.last = len(p.buf)
 	}

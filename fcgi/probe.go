@@ -94,7 +94,7 @@ func getValues(nc net.Conn, rr *RecordReader) (Capabilities, error) {
 	ask.Add(ValueMpxsConn, "")
 	ask.Add(ValueFlow, strconv.Itoa(DefaultWindow))
 	ask.Add(ValueHold, "1")
-	if _, err := nc.Write(AppendRecord(nil, TypeGetValues, ManagementID, ask.buf)); err != nil {
+	if _, err := nc.Write(paddedRecord(TypeGetValues, ask.buf)); err != nil {
 		return Capabilities{}, err
 	}
 	for {
@@ -116,6 +116,17 @@ func getValues(nc net.Conn, rr *RecordReader) (Capabilities, error) {
 		}
 		return parseCapabilities(b)
 	}
+}
+
+// paddedRecord returns a management record that has padding whatever its
+// length: libfcgi answers FCGI_GET_VALUES only when a byte follows its content.
+func paddedRecord(t Type, content []byte) []byte {
+	b := AppendHeader(nil, t, ManagementID, len(content))
+	if b[6] == 0 {
+		b[6] = 8
+	}
+	n := int(b[6])
+	return append(append(b, content...), zeros[:n]...)
 }
 
 func parseCapabilities(b []byte) (Capabilities, error) {

@@ -23,6 +23,10 @@ const (
 	ManagementID = 0
 )
 
+// maxFilled is how much content a record of ours has at most: more would be
+// padded to over 65535 bytes, which php-cgi and php-fpm refuse.
+const maxFilled = MaxContent &^ 7
+
 // A Type is a record type (§8).
 type Type uint8
 
@@ -153,7 +157,7 @@ func AppendRecord(dst []byte, t Type, id uint16, content []byte) []byte {
 // empty: an empty record ends a stream (§3.3) and is asked for with AppendRecord.
 func AppendStream(dst []byte, t Type, id uint16, content []byte) []byte {
 	for len(content) > 0 {
-		n := min(len(content), MaxContent)
+		n := min(len(content), maxFilled)
 		dst = AppendRecord(dst, t, id, content[:n])
 		content = content[n:]
 	}

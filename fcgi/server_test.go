@@ -130,7 +130,7 @@ func TestServerLargestRecords(t *testing.T) {
 			b, err := io.ReadAll(r.Body)
 			fmt.Fprint(w, string(b) == body, err, len(r.Header.Get("X-Big")))
 		})}).dial()
-		big := strings.Repeat("y", MaxContent-len("HTTP_X_BIG")-5)
+		big := strings.Repeat("y", maxFilled-len("HTTP_X_BIG")-5)
 		p.send(srvBegin(1, true), srvParams(1, "REQUEST_METHOD=POST", "HTTP_X_BIG="+big), srvIn(1, body), srvIn(1, ""))
 		p.want("R2: 65535 bytes of content", append([]string{srvText(1, fmt.Sprint(true, error(nil), len(big)))}, srvDone(1)...)...)
 	})

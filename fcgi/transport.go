@@ -291,7 +291,10 @@ func (t *Transport) connIdle(c *clientConn) {
 		return
 	}
 	t.mu.Lock()
-	full := t.closed || len(t.idle) >= max(t.MaxIdle, 1)
+	// With more connections than may be idle, one made meanwhile waits for this
+	// one to go: a worker of one connection at a time would never accept it.
+	most := max(t.MaxIdle, 1)
+	full := t.closed || len(t.idle) >= most || len(t.conns) > most
 	if !full {
 		t.idle = append(t.idle, c)
 	}

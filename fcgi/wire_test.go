@@ -302,11 +302,11 @@ func TestWireParamsHugeLengths(t *testing.T) {
 // A pair that fits no record, and a stream over its bound.
 func TestWireParamsBounds(t *testing.T) {
 	var p Params
-	p.Add("X", strings.Repeat("v", MaxContent-6)) // 1 + 4 + 1 + value
-	if p.Err() != nil || p.Len() != MaxContent {
+	p.Add("X", strings.Repeat("v", maxFilled-6)) // 1 + 4 + 1 + value
+	if p.Err() != nil || p.Len() != maxFilled {
 		t.Fatalf("the largest pair: %v, %d bytes", p.Err(), p.Len())
 	}
-	p.Add("X", strings.Repeat("v", MaxContent-5))
+	p.Add("X", strings.Repeat("v", maxFilled-5))
 	if !errors.Is(p.Err(), ErrParamTooLarge) {
 		t.Errorf("a byte more: %v", p.Err())
 	}
