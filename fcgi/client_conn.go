@@ -197,7 +197,7 @@ func (c *clientConn) windowUpdate(s *stream, h Header) error {
 	if t != TypeStdin && t != TypeData {
 		return protocolErrorf("WINDOW for %v, which the application sends itself", t)
 	}
-	return s.openWindow(int64(n))
+	return s.openWindow(t, int64(n))
 }
 
 func (c *clientConn) end(s *stream, h Header) error {
@@ -276,9 +276,9 @@ func (c *clientConn) begin(s *stream) error {
 		c.streams = append(c.streams, nil)
 	}
 	s.c, s.id = c, uint16(i+1)
-	s.sendWindow = c.window
+	s.stdin.window, s.data.window = c.window, c.window
 	if s.onDemand = s.onDemand && c.hold; s.onDemand {
-		s.sendWindow = 0
+		s.stdin.window = 0
 	}
 	c.streams[i] = s
 	c.active++
@@ -296,9 +296,11 @@ func (c *clientConn) send(s *stream, req *Request) error {
 	if c.keep {
 		flags = FlagKeepConn
 	}
+	s.mu.Lock()
 	if s.onDemand {
-		flags |= FlagHold // it is not opened before this is sent
+		flags |= FlagHold
 	}
+	s.mu.Unlock()
 	w := &c.out
 	w.mu.Lock()
 	defer w.mu.Unlock()

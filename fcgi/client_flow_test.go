@@ -291,3 +291,46 @@ func TestHoldServer(t *testing.T) {
 		}
 	})
 }
+
+// The Filter role (§6.4): FCGI_DATA follows FCGI_STDIN, each with a window of
+// its own.
+func TestFilter(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		file := strings.Repeat("data", 50_000)
+		srv := &Server{Filter: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			in, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			data, err := io.ReadAll(Data(r.Context()))
+			if err != nil || string(data) != file {
+				t.Errorf("data of %d bytes, %v; want %d", len(data), err, len(file))
+			}
+			w.Write(in)
+		})}
+		l := newSrvListener()
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(l) }() // its end is received below
+		for _, flow := range []bool{true, false} {
+			tr := &Transport{Flow: flow, Dial: func(context.Context) (net.Conn, error) {
+				a, b := memnet.Pipe()
+				l.conns <- b
+				return a, nil
+			}}
+			req := post(strings.NewReader("input"))
+			req.Role, req.Data = RoleFilter, strings.NewReader(file)
+			req.Params.Add("REQUEST_METHOD", "POST")
+			req.Params.Add("CONTENT_LENGTH", "5")
+			req.Params.Add("FCGI_DATA_LENGTH", "200000")
+			got := <-ask(t.Context(), tr, req)
+			if got.err != nil || got.body != "input" {
+				t.Errorf("flow %v: %q, %v", flow, got.body, got.err)
+			}
+			tr.Abort(errClosed)
+			tr.Wait()
+		}
+		srv.Close()
+		l.Close()
+		<-served
+	})
+}

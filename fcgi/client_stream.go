@@ -20,7 +20,9 @@ type stream struct {
 	c  *clientConn
 	id uint16
 
-	hasBody   bool
+	hasBody   bool // there is STDIN or DATA to send
+	stdin     input
+	data      input
 	buffering Buffering
 	onEnd     func()
 
@@ -48,7 +50,6 @@ type stream struct {
 	inRead      bool      // the pump waits in req.Stdin.Read
 	fed         time.Time // when the client last sent of its body
 	pumpErr     error     // why the body could not be had from the client
-	sendWindow  int64     // bytes of STDIN that may be sent, with flow control
 	held        int64     // bytes of the piece that the consumer was given last
 	granted     int64     // bytes it has used up, whose window was not given back yet
 	overflow    overflow
@@ -67,7 +68,8 @@ func newStream(req *Request) *stream {
 		s.buffering.Memory = blockWindow
 	}
 	s.room.L, s.more.L = &s.mu, &s.mu
-	s.hasBody = req.Stdin != nil
+	s.stdin.typ, s.data.typ = TypeStdin, TypeData
+	s.hasBody = req.Stdin != nil || req.Data != nil
 	s.stdinDone = !s.hasBody
 	s.onDemand = req.Hold && req.Stdin != nil
 	return s
@@ -136,14 +138,18 @@ func (s *stream) spillLocked(b []byte) {
 	}
 }
 
-// openWindow lets n more bytes of STDIN go.
-func (s *stream) openWindow(n int64) error {
+// openWindow lets n more bytes of an input stream go.
+func (s *stream) openWindow(t Type, n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	in := &s.stdin
+	if t == TypeData {
+		in = &s.data
+	}
 	s.onDemand = false
-	s.sendWindow += n
-	if s.sendWindow > MaxWindow {
-		return protocolErrorf("a window of %d bytes, at most %d allowed", s.sendWindow, MaxWindow)
+	in.window += n
+	if in.window > MaxWindow {
+		return protocolErrorf("a window of %d bytes, at most %d allowed", in.window, MaxWindow)
 	}
 	s.more.Signal()
 	return nil
@@ -314,23 +320,43 @@ func (s *stream) idle() bool {
 	return len(s.buf) == 0 && s.overflow.in == s.overflow.out && !s.ended
 }
 
-// pump moves the body to the application: no more of it is read from the
-// client than the application has asked for, or the socket takes.
-func (s *stream) pump(body io.Reader) {
+// pump moves the body, and after it the data of a Filter, to the application:
+// no more of it is read from the client than the application has asked for, or
+// the socket takes.
+func (s *stream) pump(stdin, data io.Reader) {
 	defer close(s.pumpDone)
 	buf := pieces.Get().(*[stdinPiece]byte)
 	defer pieces.Put(buf)
+	if stdin != nil && !s.pumpStream(&s.stdin, stdin, buf[:], data == nil) {
+		return
+	}
+	if data != nil {
+		s.pumpStream(&s.data, data, buf[:], true)
+	}
+}
+
+// An input is one stream towards the application.
+type input struct {
+	typ    Type
+	window int64 // bytes that may be sent, with flow control; guarded by stream.mu
+}
+
+// pumpStream sends src to its end. last says that no stream follows.
+func (s *stream) pumpStream(in *input, src io.Reader, buf []byte, last bool) bool {
 	for {
-		room, ok := s.waitWindow()
+		room, ok := s.waitWindow(in)
 		if !ok {
-			return
+			return false
 		}
-		n, err := body.Read(buf[:min(room, stdinPiece)])
-		if !s.readDone(n, err) {
-			return
+		n, err := src.Read(buf[:min(room, len(buf))])
+		if !s.readDone(in, n, err) {
+			return false
 		}
-		if !s.sendStdin(buf[:n], err == io.EOF) || err != nil {
-			return
+		if !s.sendInput(in, buf[:n], err == io.EOF, last) {
+			return false
+		}
+		if err != nil {
+			return true
 		}
 	}
 }
@@ -339,10 +365,10 @@ var pieces = sync.Pool{New: func() any { return new([stdinPiece]byte) }}
 
 // waitWindow returns how much of the body may be sent, or false at the end of
 // the request.
-func (s *stream) waitWindow() (int, bool) {
+func (s *stream) waitWindow(in *input) (int, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for (s.onDemand || s.c.window > 0 && s.sendWindow == 0) && !s.ended && s.err == nil {
+	for (s.onDemand || s.c.window > 0 && in.window == 0) && !s.ended && s.err == nil {
 		s.more.Wait()
 	}
 	if s.ended || s.err != nil {
@@ -352,12 +378,12 @@ func (s *stream) waitWindow() (int, bool) {
 	if s.c.window == 0 {
 		return stdinPiece, true
 	}
-	return int(min(s.sendWindow, stdinPiece)), true
+	return int(min(in.window, stdinPiece)), true
 }
 
 // readDone takes what a Read of the body gave. A client that broke off is
 // never an end of STDIN: it ends the request.
-func (s *stream) readDone(n int, err error) bool {
+func (s *stream) readDone(in *input, n int, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inRead = false
@@ -365,7 +391,7 @@ func (s *stream) readDone(n int, err error) bool {
 	if s.ended || s.err != nil {
 		return false
 	}
-	s.sendWindow -= int64(n)
+	in.window -= int64(n)
 	if err != nil && err != io.EOF {
 		s.pumpErr = err
 		s.signal()
@@ -374,16 +400,20 @@ func (s *stream) readDone(n int, err error) bool {
 	return true
 }
 
-func (s *stream) sendStdin(b []byte, last bool) bool {
+// sendInput sends a piece of an input stream; end and last say that it is the
+// stream's last one, and that of all of them.
+func (s *stream) sendInput(in *input, b []byte, end, last bool) bool {
 	w := &s.c.out
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.waitRoomLocked() != nil || s.over {
 		return false
 	}
-	w.pending = AppendStream(w.pending, TypeStdin, s.id, b)
-	if last {
-		w.pending = AppendRecord(w.pending, TypeStdin, s.id, nil)
+	w.pending = AppendStream(w.pending, in.typ, s.id, b)
+	if end {
+		w.pending = AppendRecord(w.pending, in.typ, s.id, nil)
+	}
+	if end && last {
 		s.mu.Lock()
 		s.stdinDone = true
 		s.mu.Unlock()

@@ -20,6 +20,9 @@ type Request struct {
 	// as far as the application takes it. An error other than io.EOF aborts
 	// the request.
 	Stdin io.Reader
+	// Data is FCGI_DATA of a request in the Filter role (§6.4), sent behind
+	// Stdin; the parameters say its length and date. nil in every other role.
+	Data io.Reader
 	// Hold leaves Stdin alone until the application asks for input, where the
 	// application can say so; else it is read when the request is sent.
 	Hold bool
@@ -87,9 +90,9 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 	if err != nil {
 		return nil, &DialError{Err: err}
 	}
-	if req.Stdin != nil {
+	if s.hasBody {
 		s.pumpDone = make(chan struct{})
-		go s.pump(req.Stdin)
+		go s.pump(req.Stdin, req.Data)
 		// Response.Close receives the end of s.pumpDone.
 	}
 	r := &Response{s: s, wait: req.PieceTimeout}

@@ -23,6 +23,8 @@ cc:gcc
 strace:strace
 ps:procps
 systemd-analyze:systemd
+systemd-nspawn:systemd-container
+nsenter:util-linux
 '
 
 have() {
