@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -102,8 +103,13 @@ func (s *tortureSite) one(c *tortureCall) string {
 	if err != nil {
 		return s.failed(c, err)
 	}
-	defer s.pool.Release(u)
+	release := sync.OnceFunc(func() { s.pool.Release(u) })
+	defer release()
 	req, body := c.request()
+	req.OnEnd = release // as a gateway does: who reads slowly holds no worker
+	if c.id%5 == 0 {
+		req.Buffer = Buffering{Memory: 2000, File: 100_000, Dir: s.dir}
+	}
 	resp, err := u.Transport.RoundTrip(ctx, req)
 	if err != nil {
 		var lost *RequestError
@@ -138,7 +144,7 @@ func (c *tortureCall) request() (*Request, *tortureBody) {
 		p.Add("CONTENT_LENGTH", strconv.Itoa(c.length))
 	}
 	body := &tortureBody{c: c, ended: make(chan struct{})}
-	req.Stdin = body
+	req.Stdin, req.Hold = body, c.id%3 == 0
 	return req, body
 }
 

@@ -131,7 +131,7 @@ type tortureWorker struct {
 func (s *tortureSite) start() *tortureWorker {
 	w := &tortureWorker{served: make(chan error, 1)}
 	w.srv = &Server{Handler: http.HandlerFunc(s.serve), ErrorLog: s.breach}
-	tr := &Transport{Flow: s.flow, Keep: true, MaxIdle: tortureShare}
+	tr := &Transport{Flow: s.flow, Hold: s.flow, Keep: true, MaxIdle: tortureShare}
 	var l net.Listener
 	if s.unix {
 		path := filepath.Join(s.dir, strconv.FormatUint(s.names.Add(1), 10))
