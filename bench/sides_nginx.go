@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 )
 
-// nginxFile: two workers as there are two of everything; bodies and answers go
-// through in memory as they come, as frontd does, and not by temporary files;
-// connections, on both sides, are not cut after 1000 requests.
+// nginxFile: two workers as there are two of everything; request bodies are
+// passed on as they come, answers are held in memory and beyond that in a file,
+// both as frontd does; connections, on both sides, are not cut after 1000 requests.
 const nginxFile = `daemon off;
 worker_processes $WORKERS;
 pid $DIR/nginx.pid;
@@ -27,11 +27,9 @@ http {
   fastcgi_request_buffering off;
   fastcgi_buffer_size 32k;
   fastcgi_buffers 16 32k;
-  fastcgi_max_temp_file_size 0;
   uwsgi_request_buffering off;
   uwsgi_buffer_size 32k;
   uwsgi_buffers 16 32k;
-  uwsgi_max_temp_file_size 0;
   upstream app {
     server unix:$SOCKET;
     $KEEP
