@@ -222,11 +222,11 @@ func (c *clientConn) end(s *stream, h Header) error {
 	// which belong to nothing.
 	clean := s.clean() && (!s.hasBody || c.hold) && !c.rr.Buffered()
 	c.release(s, c.window > 0 || clean)
-	s.finish(appStatus, status)
-	c.touch(s)
 	if s.onEnd != nil {
 		s.onEnd()
 	}
+	s.finish(appStatus, status)
+	c.touch(s)
 	return nil
 }
 

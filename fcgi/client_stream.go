@@ -102,11 +102,14 @@ func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 		return nil
 	}
 	for s.err == nil {
+		if s.overflow.in == s.overflow.out {
+			s.overflow.in, s.overflow.out = 0, 0 // all of it was read: the file begins again
+		}
 		switch {
-		case s.overflow.in == s.overflow.out && len(s.buf) < s.buffering.Memory:
+		case s.overflow.in == 0 && len(s.buf) < s.buffering.Memory:
 			s.buf = append(s.buf, b...)
 			return nil
-		case !s.overflow.disabled && s.overflow.in-s.overflow.out < s.buffering.File:
+		case !s.overflow.disabled && s.overflow.in < s.buffering.File:
 			s.spillLocked(b)
 			if !s.overflow.disabled {
 				return nil

@@ -213,9 +213,8 @@ func (r *Response) Wait() {
 }
 
 // readHead reads and checks the head, and interim ones before it.
-func (r *Response) readHead(ctx context.Context, req *Request) error {
+func (r *Response) readHead(ctx context.Context, req *Request, start time.Time) error {
 	r.ctx = ctx
-	start := time.Now()
 	var gathered []byte
 	for {
 		b, err := r.s.next(ctx, req.HeadTimeout, start)

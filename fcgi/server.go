@@ -29,8 +29,8 @@ const (
 	// reset may overtake the end of the response.
 	serverLinger = time.Second
 
-	// serverGrace is how long a connection without a first request lasts once
-	// Shutdown began: a peer that just connected is about to send one.
+	// serverGrace is how long a connection without a first request, or one that
+	// just had a request, lasts once Shutdown began: its peer is about to send one.
 	serverGrace = time.Second
 
 	serverMaxBackoff = time.Second // between two failing accepts
@@ -319,7 +319,7 @@ func (s *Server) stop() []*serverConn {
 
 // Shutdown stops accepting, closes the idle connections, lets the requests in
 // hand finish, and returns when all of it is done. A connection on which no request
-// came yet is given a second to send one. When ctx ends first Shutdown returns its
+// came yet, or one ended within the last second, is given a second to send another. When ctx ends first Shutdown returns its
 // error and leaves the rest to Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	for _, c := range s.stop() {

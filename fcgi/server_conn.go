@@ -23,14 +23,15 @@ type serverConn struct {
 
 	mu       sync.Mutex // guards the fields below; never held across a read or write
 	reqs     map[uint16]*serverRequest
-	flow     bool  // FRONTD_FLOW was negotiated
-	window   int64 // in flow mode: what the web server grants each output stream at first
-	served   bool  // a request has begun here
-	draining bool  // Shutdown was called
-	closing  bool  // closes when no request is left and everything is written
-	unread   bool  // closing, and the peer may still be sending
-	hungUp   bool  // closing has been carried out
-	err      error // why nothing more can be written; the connection is closed
+	flow     bool      // FRONTD_FLOW was negotiated
+	window   int64     // in flow mode: what the web server grants each output stream at first
+	served   bool      // a request has begun here; since draining began, once that has
+	rested   time.Time // when the last request ended
+	draining bool      // Shutdown was called
+	closing  bool      // closes when no request is left and everything is written
+	unread   bool      // closing, and the peer may still be sending
+	hungUp   bool      // closing has been carried out
+	err      error     // why nothing more can be written; the connection is closed
 
 	// The output, see server_out.go.
 	pending *serverBuffer // nil: nothing to write
@@ -135,7 +136,7 @@ func (c *serverConn) begin(h Header) error {
 	}
 	c.served = true
 	r := newServerRequest(c, h.ID, role, keep)
-	if flags&FlagHold != 0 && c.flow {
+	if flags&FlagHold != 0 {
 		r.stdin.hold()
 	}
 	c.reqs[h.ID] = r
@@ -290,10 +291,10 @@ func (c *serverConn) getValues() error {
 	if c.flow {
 		add(ValueMpxsConn, 1)
 		add(ValueFlow, c.srv.window())
-		add(ValueHold, 1)
 	} else {
 		add(ValueMpxsConn, 0)
 	}
+	add(ValueHold, 1)
 	c.appendControl(AppendRecord(c.buffer(), TypeGetValuesResult, ManagementID, result.buf))
 	c.flushLater()
 	return nil
@@ -316,10 +317,12 @@ func (c *serverConn) drain() {
 	c.draining = true
 	switch {
 	case len(c.reqs) > 0:
-	case c.served:
+	case c.served && (c.flow || time.Since(c.rested) > serverGrace):
 		c.closing = true
 		c.settle()
 	default:
+		// A web server that kept it is perhaps sending its next request.
+		c.served = false
 		c.nc.SetReadDeadline(time.Now().Add(serverGrace))
 	}
 }

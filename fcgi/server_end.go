@@ -35,6 +35,7 @@ func (c *serverConn) end(r *serverRequest, head, body []byte, how serverOutcome)
 // where the end of the connection has to say that the response is incomplete.
 func (c *serverConn) endLocked(r *serverRequest, how serverOutcome) {
 	c.forget(r)
+	c.rested = time.Now()
 	if c.err != nil {
 		return
 	}

@@ -26,6 +26,10 @@ func TestServerShutdown(t *testing.T) {
 		idle, busy, begun, shared, fresh, silent := s.dial(), s.dial(), s.dial(), s.dial(), s.dial(), s.dial()
 		idle.send(srvGet(1, "/hello"))
 		idle.want("before", srvHello(1)...)
+		time.Sleep(2 * serverGrace) // virtual: it is idle for long
+		recent := s.dial()
+		recent.send(srvGet(1, "/hello"))
+		recent.want("just now", srvHello(1)...)
 		busy.send(srvGet(1, "/wait"))
 		begun.send(srvBegin(1, true))
 		shared.flow(1000)
@@ -49,6 +53,9 @@ func TestServerShutdown(t *testing.T) {
 		fresh.send(srvGet(1, "/hello"))
 		fresh.want("the request that was under way on a new connection", srvHello(1)...)
 		fresh.wantClosed("and then closed")
+		recent.send(srvGet(1, "/hello"))
+		recent.want("one more on a connection that was in use just now", srvHello(1)...)
+		recent.wantClosed("and then closed")
 		silent.wantClosed("a new connection that asks nothing")
 		if d := time.Since(start); d != serverGrace {
 			t.Errorf("it was closed after %v, want %v", d, serverGrace)

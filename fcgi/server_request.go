@@ -226,6 +226,9 @@ func (r *serverRequest) parseParams() {
 		if p.Name == "HTTP_PROXY" {
 			continue // "httpoxy": CGI programs take it for the proxy to use
 		}
+		if p.Name == "CONTENT_LENGTH" && p.Value == "-1" {
+			continue // Caddy's word for a length that is not known
+		}
 		r.env = append(r.env, p)
 		if p.Name == "CONTENT_LENGTH" && p.Value != "" {
 			r.setLength(p.Value)

@@ -86,6 +86,7 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 	if err := req.Params.Err(); err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	s, err := t.send(ctx, req)
 	if err != nil {
 		return nil, &DialError{Err: err}
@@ -96,7 +97,7 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 		// Response.Close receives the end of s.pumpDone.
 	}
 	r := &Response{s: s, wait: req.PieceTimeout}
-	if err := r.readHead(ctx, req); err != nil {
+	if err := r.readHead(ctx, req, start); err != nil {
 		r.err = err
 		r.Close()
 		return nil, &RequestError{Err: err, Began: s.hasBegun(), r: r}
@@ -136,11 +137,6 @@ const maxStale = 16
 
 // send begins the request on a connection that takes it.
 func (t *Transport) send(ctx context.Context, req *Request) (*stream, error) {
-	if req.HeadTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, req.HeadTimeout, ErrTimeout)
-		defer cancel()
-	}
 	for try := 0; ; try++ {
 		s, err := t.begin(ctx, req)
 		if err != nil {
@@ -161,7 +157,7 @@ func (t *Transport) send(ctx context.Context, req *Request) (*stream, error) {
 func (t *Transport) begin(ctx context.Context, req *Request) (*stream, error) {
 	s := newStream(req)
 	for {
-		c, err := t.conn(ctx)
+		c, err := t.conn(ctx, req.HeadTimeout)
 		if err != nil {
 			return nil, err
 		}
@@ -173,9 +169,11 @@ func (t *Transport) begin(ctx context.Context, req *Request) (*stream, error) {
 }
 
 // conn returns a connection that probably takes a request.
-func (t *Transport) conn(ctx context.Context) (*clientConn, error) {
+func (t *Transport) conn(ctx context.Context, timeout time.Duration) (*clientConn, error) {
 	if t.Flow {
-		return t.sharedConn(ctx)
+		if c := t.sharedNow(); c != nil {
+			return c, nil
+		}
 	}
 	t.mu.Lock()
 	if t.closed {
@@ -190,7 +188,25 @@ func (t *Transport) conn(ctx context.Context) (*clientConn, error) {
 		return c, nil
 	}
 	t.mu.Unlock()
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, ErrTimeout)
+		defer cancel()
+	}
+	if t.Flow {
+		return t.sharedConn(ctx)
+	}
 	return t.dial(ctx)
+}
+
+// sharedNow returns the shared connection if it takes a request.
+func (t *Transport) sharedNow() *clientConn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.shared != nil && t.shared.hasRoom() {
+		return t.shared
+	}
+	return nil
 }
 
 // sharedConn returns the connection that takes requests, or makes it; one

@@ -191,10 +191,22 @@ func (c *call) server() (addr, name, port string) {
 
 // settleShared gives a place at a worker with flow control back when the
 // worker is done with the request: one that does not heed the abort still has
-// it in hand.
-func (g *Gateway) settleShared(u *fcgi.Upstream, done <-chan struct{}) {
-	<-done
-	g.Pool.Release(u)
+// it in hand, and is killed in the end.
+func (g *Gateway) settleShared(u *fcgi.Upstream, done <-chan struct{}, patience time.Duration) {
+	defer g.Pool.Release(u)
+	var expired <-chan time.Time
+	if patience > 0 {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case <-done:
+	case <-expired:
+		if u.Kill != nil {
+			u.Kill("still busy with a request that was given up")
+		}
+	}
 }
 
 // settle makes sure that a worker of one request at a time, whose request was

@@ -34,6 +34,7 @@ type call struct {
 	busy     interface{ Wait() } // still reads the body
 	unclean  bool                // given up before its end
 	settled  <-chan struct{}     // closed when the worker is done with it all the same
+	last     *fcgi.Upstream      // that had it in hand last
 	spool    io.Closer
 
 	mu       sync.Mutex     // guards the field below, and Exchange.WorkerTime
@@ -107,6 +108,7 @@ func (c *call) ask() (*fcgi.Response, error) {
 
 func (c *call) hold(u *fcgi.Upstream) {
 	c.attempts++
+	c.last = u
 	c.x.Attempts++
 	c.x.Worker = Worker{PID: u.PID, Name: u.Name}
 	c.mu.Lock()
@@ -130,7 +132,7 @@ func (c *call) release() {
 	switch {
 	case u == nil:
 	case c.unclean && u.Transport.Flow && c.settled != nil:
-		go c.g.settleShared(u, c.settled)
+		go c.g.settleShared(u, c.settled, c.x.Settings.RequestTimeout)
 		// Its end gives the place back to the pool.
 	case c.unclean && u.Capacity == 1:
 		go c.g.settle(u, c.x.Settings.RequestTimeout)
@@ -197,6 +199,8 @@ func (c *call) again(err error) bool {
 		return false
 	case !c.body.rewind():
 		return false // bytes of the body are gone
+	case errors.Is(err, fcgi.ErrTimeout):
+		return false // it took too long once
 	case errors.As(err, &dial):
 		return true // nothing was sent
 	case errors.As(err, &refused) && lost != nil && !lost.Began:
@@ -331,10 +335,7 @@ func (e *clientError) Unwrap() error { return e.err }
 // fail ends the request with the answer of its cause.
 func (c *call) fail(err error) {
 	cause, detail := c.causeOf(err)
-	c.mu.Lock()
-	u := c.upstream
-	c.mu.Unlock()
-	if cause == RequestTimeout && u != nil && u.Kill != nil {
+	if u := c.last; cause == RequestTimeout && u != nil && u.Kill != nil {
 		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
 	}
 	c.unclean = true

@@ -257,8 +257,10 @@ func (a *application) joined(w supervisor.Worker) {
 	a.mu.Lock()
 	said := a.answers[w.Generation]
 	delete(a.answers, w.Generation)
-	flow := said.Multiplex && said.Window > 0
 	capacity := said.concurrency
+	// A worker of one request at a time is to be freed from slow clients, by
+	// taking its answer ahead of them: with flow control it would wait for them.
+	flow := said.Multiplex && said.Window > 0 && capacity > 1
 	if flow && said.MaxRequests > 0 {
 		capacity = min(capacity, said.MaxRequests)
 	}

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 
 from .connection import Connection
@@ -21,6 +22,9 @@ MAX_IDLE = 512
 ACCEPT_PAUSE = 100
 # Milliseconds that a stopping host waits for the rest of a request that has begun to arrive.
 PARTIAL_GRACE = 2000
+# How long, in seconds, kept connections may bring one more request when the
+# host stops: their web servers may be sending it just now.
+KEPT_GRACE = 1.0
 
 
 class Host:
@@ -161,18 +165,37 @@ class Host:
         connection.sock.close()
 
     def _drain(self):
-        """Serves what has arrived on idle connections and closes them."""
+        """Serves one more request on each idle connection that brings it soon,
+        and closes them."""
+        waiting = {}
+        poll = select.poll()
         while True:
             try:
-                _, connection = self._idle.popitem()
+                fd, connection = self._idle.popitem()
             except KeyError:
+                break
+            waiting[fd] = connection
+            poll.register(fd, select.POLLIN)
+        end = time.monotonic() + KEPT_GRACE
+        while waiting:
+            ready = poll.poll(max(0, end - time.monotonic()) * 1000)
+            if not ready:
+                break
+            for fd, _ in ready:
+                poll.unregister(fd)
+                self._finish(waiting.pop(fd))
+        for connection in waiting.values():
+            self._finish(connection) if connection.partial() else self._close(connection)
+
+    def _finish(self, connection):
+        """Serves what is arriving on connection and closes it."""
+        self._serve(connection)
+        while self._idle.pop(connection.fd, None) is not None:  # the request is not all there
+            poll = select.poll()
+            poll.register(connection.fd, select.POLLIN)
+            if not poll.poll(PARTIAL_GRACE):
+                self._close(connection)
                 return
-            if connection.partial():
-                poll = select.poll()
-                poll.register(connection.fd, select.POLLIN)
-                if not poll.poll(PARTIAL_GRACE):
-                    self._close(connection)
-                    continue
             self._serve(connection)
 
 
