@@ -29,6 +29,7 @@ type application struct {
 	kind    app.Kind
 	log     *logbook
 	dev     bool
+	tried   chan struct{} // closed when as many starts as there are workers went well or failed
 	pool    *fcgi.Pool
 	gateway *front.Gateway
 
@@ -39,6 +40,7 @@ type application struct {
 	upstreams map[uint64]*fcgi.Upstream // by generation
 	external  *fcgi.Upstream
 	failures  int // starts failed in a row
+	untried   int // starts until tried is closed
 }
 
 // An answer is what a worker said when it was asked whether it serves.
@@ -55,8 +57,13 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 	a := &application{
 		name: c.Name, kind: app.Kind(c.Kind), log: log, dev: dev, config: c,
 		pool:      fcgi.NewPool(queue),
+		tried:     make(chan struct{}),
+		untried:   workersOf(c),
 		answers:   make(map[uint64]answer),
 		upstreams: make(map[uint64]*fcgi.Upstream),
+	}
+	if a.kind == app.FCGI {
+		a.untried = 1
 	}
 	a.gateway = &front.Gateway{
 		Name: a.name, Pool: a.pool,
@@ -170,6 +177,7 @@ func (a *application) connect() error {
 	}
 	a.external = u
 	a.pool.Add(u)
+	a.wasTried()
 	return nil
 }
 
@@ -230,6 +238,15 @@ func (a *application) upstream(w supervisor.Worker) *fcgi.Upstream {
 	return a.upstreams[w.Generation]
 }
 
+// wasTried counts a worker that has come up, or has failed to.
+func (a *application) wasTried() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.untried--; a.untried == 0 {
+		close(a.tried)
+	}
+}
+
 // event follows a worker's life.
 func (a *application) event(e supervisor.Event) {
 	log := a.log.With("app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID)
@@ -238,6 +255,7 @@ func (a *application) event(e supervisor.Event) {
 		log.Debug("worker started")
 	case supervisor.EventReady:
 		a.joined(e.Worker)
+		a.wasTried()
 		log.Info("worker ready", "took", time.Since(e.Worker.Started).Round(time.Millisecond))
 	case supervisor.EventStopping:
 		log.Info("worker stopping", "reason", e.Reason)
@@ -341,6 +359,7 @@ func (a *application) failing(e supervisor.Event) {
 	if failures >= 2 {
 		a.pool.SetFailing(e.Err)
 	}
+	a.wasTried()
 }
 
 // workersOf is how many processes an application has.

@@ -96,10 +96,8 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	d.serve()
-	d.announce(c, stderr)
-	d.tell(sd.SdNotifyReady)
-
 	reloads, cancel := context.WithCancel(ctx)
+	d.serving.Go(func() { d.settleIn(reloads, c, stderr) }) // shutdown waits for it
 	err = d.wait(reloads, signals)
 	cancel()
 

@@ -287,19 +287,33 @@ func (d *daemon) stopWorkers(ctx context.Context) error {
 	return err
 }
 
-// announce says what runs: to a person at a terminal, and to the log.
-func (d *daemon) announce(c *config.Config, stderr io.Writer) {
+// settleIn tells systemd, and who started frontd, that it is up: each
+// application has a worker that serves, or is known to have none. Requests
+// that come before wait in the queues.
+func (d *daemon) settleIn(ctx context.Context, c *config.Config, stderr io.Writer) {
 	for _, door := range d.doors {
 		d.log.Info("listening", "address", doorURL(door))
 	}
-	if !isTerminal(stderr) {
-		return
+	for _, a := range d.apps.all() {
+		select {
+		case <-a.tried:
+		case <-ctx.Done():
+			return
+		}
 	}
+	if isTerminal(stderr) {
+		d.announce(c, stderr)
+	}
+	d.tell(sd.SdNotifyReady)
+}
+
+// announce says what runs, to a person at a terminal.
+func (d *daemon) announce(c *config.Config, stderr io.Writer) {
 	for _, door := range d.doors {
 		fmt.Fprintf(stderr, "\n  frontd serves %s\n", doorURL(door))
 	}
 	for _, a := range c.Apps {
-		fmt.Fprintf(stderr, "  %s: %s %s", a.Name, a.Kind, a.Target)
+		fmt.Fprintf(stderr, "  %s", strings.TrimRight(fmt.Sprintf("%s: %s %s", a.Name, a.Kind, a.Target), " "))
 		if app := d.apps.get(a.Name); app != nil && app.group != nil {
 			var pids []string
 			for _, s := range app.group.Workers() {
