@@ -44,7 +44,7 @@ func (r *reader) checkListeners(s *Server) {
 var notFor = map[string]string{
 	"python":        "go php cgi exec fcgi demo",
 	"threads":       "php cgi fcgi",
-	"directory":     "fcgi demo",
+	"directory":     "demo",
 	"env":           "fcgi",
 	"target":        "demo",
 	"timeout.start": "fcgi",

@@ -104,7 +104,7 @@ var appKeys = append([]key[App]{
 	field("target", anyText(`what runs`),
 		`what runs: MODULE[:CALLABLE] (wsgi), the document root (php), a program or a folder of them (cgi), a command (go, exec), an address (fcgi)`,
 		func(a *App) *string { return &a.Target }),
-	field("directory", path("a folder's path"), `the workers' working directory; without it, the folder of this file`,
+	field("directory", path("a folder's path"), `the workers' working directory; without it, the folder of this file; for fcgi, the document root, whose PHP scripts the server runs and whose other files frontd sends itself`,
 		func(a *App) *string { return &a.Directory }),
 	field("python", interpreter, `the interpreter (wsgi); without it: $VIRTUAL_ENV, then .venv or venv in directory, then python3`,
 		func(a *App) *string { return &a.Python }),

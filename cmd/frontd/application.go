@@ -85,11 +85,26 @@ func hostedApp(c *config.App) app.App {
 // handler is what a route to this application serves with; the closer, if
 // not nil, ends it.
 func (a *application) handler() (http.Handler, io.Closer, error) {
-	if a.kind != app.PHP {
+	a.mu.Lock()
+	root := docroot(a.config)
+	a.mu.Unlock()
+	if root == "" {
 		return a.gateway, nil, nil
 	}
-	php, err := front.NewPHP(hostedApp(a.config).Docroot(), a.gateway)
+	php, err := front.NewPHP(root, a.gateway)
 	return php, php, err
+}
+
+// docroot is the folder whose scripts the application runs, "" for one that
+// finds its way by itself.
+func docroot(c *config.App) string {
+	switch {
+	case c.Kind == config.KindPHP:
+		return c.Target
+	case c.Kind == config.KindFCGI && c.Set.Has("directory"):
+		return c.Directory
+	}
+	return ""
 }
 
 // spec makes the supervisor's order of the configuration's.

@@ -104,3 +104,25 @@ func TestRequestPerl(t *testing.T) {
 		t.Errorf("20 MB: %v\n%s", err, out)
 	}
 }
+
+// In a folder with index.php, the folder is php-fpm's document root: pages,
+// forms, uploads and files as with workers of our own.
+func TestFPMSite(t *testing.T) {
+	t.Parallel()
+	socket, root := startFPM(t)
+	r := serve(t, root, "fcgi:unix:"+socket)
+	r.AwaitLine(`detected .*document root`, patience)
+	s := r.site()
+	s.checkForm(sitePages)
+	s.checkUpload(sitePages.upload)
+	s.checkDownload(sitePages.download, bulk)
+	for _, chunked := range []bool{false, true} {
+		s.checkBody(sitePages.checksum, bulk, chunked)
+	}
+	if css := s.do(http.MethodGet, "/css/style.css", "", nil); css.body != "body { color: black }\n" {
+		t.Errorf("the style sheet is %q", css.body)
+	}
+	if a := s.do(http.MethodGet, "/no/such/page", "", nil); !strings.Contains(a.body, "uri=/no/such/page") {
+		t.Errorf("the front controller got %q", a.body)
+	}
+}

@@ -89,6 +89,10 @@ func appConfig(cmd *cobra.Command, args []string) (*config.Config, string, error
 		if a.Address, err = config.ParseAddress(hosted.Target); err != nil {
 			return nil, "", &usageError{err: err}
 		}
+		if _, err := os.Stat(filepath.Join(hosted.Dir, "index.php")); err == nil {
+			a.Set["directory"] = config.Pos{}
+			hosted.Why = hosted.Dir + " has index.php: the document root of the PHP at " + hosted.Target
+		}
 	}
 	c.Apps = []*config.App{a}
 	c.Routes = []*config.Route{{Set: config.Set{}, Path: config.Path{Text: "/"}, App: a.Name}}

@@ -1,0 +1,89 @@
+package front
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/frontd/frontd/fcgi"
+)
+
+// clientError is a write that the client did not take.
+type clientError struct{ err error }
+
+func (e *clientError) Error() string { return "write to client: " + e.err.Error() }
+func (e *clientError) Unwrap() error { return e.err }
+
+// fail ends the request with the answer of its cause.
+func (c *call) fail(err error) {
+	cause, detail := c.causeOf(err)
+	if u := c.last; cause == RequestTimeout && u != nil && u.Kill != nil {
+		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
+	}
+	c.unclean = true
+	c.endBody()
+	if c.x.HeadSent() && !c.r.ProtoAtLeast(1, 1) {
+		c.reset()
+	}
+	Fail(c.w, c.r, cause, detail)
+}
+
+// reset breaks the connection of an HTTP/1.0 client: to it a mere close is
+// the end of a whole answer.
+func (c *call) reset() {
+	nc, _, err := c.rc.Hijack()
+	if err != nil {
+		return
+	}
+	if tcp, ok := nc.(interface{ SetLinger(int) error }); ok {
+		tcp.SetLinger(0)
+	}
+	nc.Close()
+}
+
+// causeOf names why a request failed.
+func (c *call) causeOf(err error) (Cause, string) {
+	detail := err.Error()
+	var (
+		bodyErr *fcgi.BodyError
+		gone    *clientError
+		refused *fcgi.StatusError
+		bad     *fcgi.ResponseError
+		breach  *fcgi.ProtocolError
+		dial    *fcgi.DialError
+		own     *Error
+	)
+	switch {
+	case errors.As(err, &own):
+		return own.Cause, detail
+	case errors.As(err, &bodyErr):
+		return CauseOf(bodyErr.Err), detail
+	case errors.As(err, &gone):
+		if cause := CauseOf(gone.err); cause == TooSlow {
+			return TooSlow, detail
+		}
+		return ClientGone, detail
+	case c.r.Context().Err() != nil:
+		return ClientGone, detail
+	case errors.Is(err, fcgi.ErrParamTooLarge):
+		return HeadTooLarge, detail
+	case errors.Is(err, fcgi.ErrQueueFull):
+		return QueueFull, detail
+	case errors.Is(err, fcgi.ErrQueueTimeout):
+		return QueueTimeout, detail
+	case errors.Is(err, fcgi.ErrPoolClosed):
+		return ShuttingDown, detail
+	case errors.Is(err, fcgi.ErrTimeout):
+		return RequestTimeout, detail
+	case errors.As(err, &refused) && refused.Status == fcgi.StatusOverloaded:
+		return QueueFull, detail
+	case errors.As(err, &refused), errors.As(err, &bad), errors.As(err, &breach), errors.Is(err, fcgi.ErrShortBody):
+		return BadResponse, detail
+	case errors.As(err, &dial) && c.g.External:
+		return UpstreamUnreachable, detail
+	case errors.As(err, &dial), died(err):
+		return WorkerDied, detail
+	case c.x.Attempts == 0:
+		return StartFailed, detail
+	}
+	return WorkerDied, detail
+}
