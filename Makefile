@@ -4,7 +4,7 @@ BIN      := bin
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test test-go counterparts bench fuzz lint cover clean
+.PHONY: help run build test test-go counterparts bench bench-go fuzz lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,10 @@ test-go:
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	@sh scripts/fuzz.sh $(FUZZTIME)
 
-bench: ## Go benchmarks, with allocations
+bench: ## ours beside the peers that are installed, in one run: see bench/README.md (BENCH='-sides ...' for a part)
+	$(GO) run ./bench $(BENCH)
+
+bench-go: ## Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./fcgi ./front
 
 lint: ## gofmt, go vet for every system it builds for, python syntax, shell syntax
