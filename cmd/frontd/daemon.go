@@ -54,6 +54,7 @@ type daemon struct {
 // serveDaemon runs until it is asked to stop. Its order of starting and
 // stopping reads top to bottom.
 func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Writer) (err error) {
+	paceGC()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
