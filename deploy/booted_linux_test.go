@@ -138,6 +138,7 @@ func testActivation(t *testing.T, c *container) {
 	c.run(t, "systemctl", "start", "frontd.socket")
 	c.wantProperties(t, "frontd.service", "ActiveState=inactive")
 	c.wantHello(t, socketURL)
+	c.run(t, "systemctl", "start", "frontd.service") // it is starting: returns at READY=1
 	c.wantProperties(t, "frontd.service", "ActiveState=active", "SubState=running")
 	c.wantHello(t, tcpURL)
 	c.wantHello(t, "http://[::1]")
