@@ -67,7 +67,7 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 	}
 	a.gateway = &front.Gateway{
 		Name: a.name, Pool: a.pool,
-		NeedLength: a.kind == app.PHP || a.kind == app.CGI || a.kind == app.FCGI,
+		NeedLength: needsLength(c),
 		External:   a.kind == app.FCGI,
 		Stderr:     log.requestOutput,
 		Note: func(x *front.Exchange, what string) {
@@ -75,6 +75,20 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 		},
 	}
 	return a
+}
+
+// needsLength says whether a body without a length is spooled first. PHP and
+// CGI programs drop it else; so do most Python frameworks (PEP 3333 knows no such
+// body; Django and Bottle see an empty one), unless the configuration says that
+// this application takes a stream. What a server that is not ours does is not known.
+func needsLength(c *config.App) bool {
+	switch c.Kind {
+	case config.KindPHP, config.KindCGI, config.KindFCGI:
+		return true
+	case config.KindWSGI:
+		return !c.Set.Has("body")
+	}
+	return false
 }
 
 // hostedApp is what the configuration's application is to package app.
