@@ -281,6 +281,7 @@ func (c *clientConn) begin(s *stream) error {
 		s.stdin.window = 0
 	}
 	c.streams[i] = s
+	s.company = c.active > 0
 	c.active++
 	return nil
 }
@@ -314,6 +315,9 @@ func (c *clientConn) send(s *stream, req *Request) error {
 		b = AppendRecord(b, TypeStdin, s.id, nil)
 	}
 	w.pending = b
+	if s.company {
+		w.gatherLocked()
+	}
 	if w.flushLocked() != nil && w.sent == sent && c.window == 0 {
 		return errNotSent
 	}

@@ -14,8 +14,9 @@ const blockWindow = 64 << 10
 // A stream is one request on a connection, from the web server's side.
 type stream struct {
 	// Set by begin.
-	c  *clientConn
-	id uint16
+	c       *clientConn
+	id      uint16
+	company bool // other requests were on the connection
 
 	hasBody   bool // there is STDIN or DATA to send
 	stdin     input

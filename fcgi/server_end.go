@@ -26,6 +26,7 @@ func (c *serverConn) end(r *serverRequest, head, body []byte, how serverOutcome)
 		how = serverAborted
 	}
 	c.endLocked(r, how)
+	c.gather()
 	c.flush()
 	c.settle()
 }

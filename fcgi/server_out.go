@@ -2,6 +2,7 @@ package fcgi
 
 import (
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -115,6 +116,20 @@ func (c *serverConn) flush() {
 	c.writing = false
 	c.flushLater()
 	c.settle()
+}
+
+// gather lets other handlers go first that are about to answer: one write takes
+// all of it. It is for a response's end only, and costs that a place at the end of
+// the run queue, which its handler has waited in before.
+func (c *serverConn) gather() {
+	if c.writing || c.err != nil || !c.flow || len(c.reqs) == 0 {
+		return
+	}
+	c.writing = true
+	c.mu.Unlock()
+	runtime.Gosched()
+	c.mu.Lock()
+	c.writing = false
 }
 
 // flushLater has what is pending written without waiting for it.
