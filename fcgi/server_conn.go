@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,9 @@ type serverConn struct {
 	nc  net.Conn
 	rr  *RecordReader
 
-	loops sync.WaitGroup // handlers and flushers; serve waits for them
+	loops    sync.WaitGroup      // handlers and flushers; serve waits for them
+	handlers chan *serverRequest // to goroutines without a request; closed by the read loop
+	idle     atomic.Int32        // how many of these there are
 
 	mu       sync.Mutex // guards the fields below; never held across a read or write
 	reqs     map[uint16]*serverRequest
@@ -40,7 +43,8 @@ type serverConn struct {
 }
 
 func newServerConn(s *Server, nc net.Conn) *serverConn {
-	c := &serverConn{srv: s, nc: nc, rr: NewRecordReader(nc), reqs: make(map[uint16]*serverRequest)}
+	c := &serverConn{srv: s, nc: nc, rr: NewRecordReader(nc), reqs: make(map[uint16]*serverRequest),
+		handlers: make(chan *serverRequest)}
 	c.room.L = &c.mu
 	return c
 }
@@ -48,6 +52,7 @@ func newServerConn(s *Server, nc net.Conn) *serverConn {
 func (c *serverConn) serve() {
 	defer c.srv.removeConn(c)
 	err := c.readRecords()
+	close(c.handlers)
 	var breach *ProtocolError
 	if errors.As(err, &breach) {
 		c.srv.logf("fcgi: connection from %v closed: %v", c.nc.RemoteAddr(), err)
@@ -88,7 +93,7 @@ func (c *serverConn) record(h Header) error {
 	case TypeStdin:
 		return c.stdin(r, h)
 	case TypeData:
-		return c.input(r, h, &r.data)
+		return c.data(r, h)
 	case TypeWindow:
 		return c.grantFromPeer(r, h)
 	}
@@ -202,6 +207,19 @@ func (c *serverConn) input(r *serverRequest, h Header, s *serverStream) error {
 			return err
 		}
 	}
+}
+
+// data takes a piece of the DATA stream, which only a Filter has, behind its
+// STDIN (§6.4). Without flow control one stream that nobody reads would hold
+// up the other one.
+func (c *serverConn) data(r *serverRequest, h Header) error {
+	switch {
+	case r.role != RoleFilter:
+		return nil
+	case !c.flow && !r.stdin.hasEnded():
+		return protocolErrorf("DATA before the end of STDIN (§6.4)")
+	}
+	return c.input(r, h, &r.data)
 }
 
 // grantFromPeer takes a FRONTD_WINDOW record: an output stream may send more.

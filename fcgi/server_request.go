@@ -259,8 +259,8 @@ func (r *serverRequest) param(name string) string {
 
 func (r *serverRequest) method() string { return r.param("REQUEST_METHOD") }
 
-// start hands the request to its handler, in a goroutine of its own. Only the
-// read loop calls it.
+// start hands the request to its handler, in a goroutine of its own while it
+// lasts. Only the read loop calls it.
 func (r *serverRequest) start() {
 	putServerBuffer(r.raw)
 	r.raw, r.paramsEnded, r.undecided = nil, true, false
@@ -278,14 +278,34 @@ func (r *serverRequest) start() {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.ctx, r.cancel, r.started = serverContext{ctx, r}, cancel, true
-	c.loops.Add(1)
-	go r.run()
-	// Its end goes to c.loops, which serve waits for.
+	select {
+	case c.handlers <- r: // taken by one that is idle: its stack has grown already
+	default:
+		c.loops.Add(1)
+		go c.handle(r)
+		// Its end goes to c.loops, which serve waits for.
+	}
+}
+
+// maxIdleHandlers bounds the goroutines of a connection that wait for requests.
+const maxIdleHandlers = 64
+
+// handle answers requests until the read loop ends, or enough others are idle.
+func (c *serverConn) handle(r *serverRequest) {
+	defer c.loops.Done() // also where a handler ends its goroutine
+	for r != nil {
+		r.run()
+		if c.idle.Add(1) > maxIdleHandlers {
+			c.idle.Add(-1)
+			return
+		}
+		r = <-c.handlers
+		c.idle.Add(-1)
+	}
 }
 
 // run answers the request.
 func (r *serverRequest) run() {
-	defer r.conn.loops.Done()
 	h := r.conn.srv.handlerFor(r.role)
 	req, err := r.httpRequest()
 	if err != nil && r.refused == 0 {
