@@ -14,8 +14,8 @@ const stdinPiece = 32 << 10
 // the socket takes.
 func (s *stream) pump(stdin, data io.Reader) {
 	defer close(s.pumpDone)
-	buf := pieces.Get().(*[stdinPiece]byte)
-	defer pieces.Put(buf)
+	buf := stdinPieces.Get().(*[stdinPiece]byte)
+	defer stdinPieces.Put(buf)
 	if stdin != nil && !s.pumpStream(&s.stdin, stdin, buf[:], data == nil) {
 		return
 	}
@@ -50,7 +50,7 @@ func (s *stream) pumpStream(in *input, src io.Reader, buf []byte, last bool) boo
 	}
 }
 
-var pieces = sync.Pool{New: func() any { return new([stdinPiece]byte) }}
+var stdinPieces = sync.Pool{New: func() any { return new([stdinPiece]byte) }}
 
 // waitWindow returns how much of the body may be sent, or false at the end of
 // the request.

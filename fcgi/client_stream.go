@@ -36,8 +36,8 @@ type stream struct {
 	stderr      func([]byte) // Request.Stderr; nil once the request is closed
 	room        sync.Cond    // the read loop may deliver again
 	more        sync.Cond    // the pump may send again
-	buf         []byte       // came and not taken
-	spare       []byte
+	queue       pieces       // came and not taken
+	given       piece        // what the consumer was given last
 	stdoutEnded bool
 	ended       bool // END_REQUEST was read
 	appStatus   uint32
@@ -51,6 +51,7 @@ type stream struct {
 	held        int64     // bytes of the piece that the consumer was given last
 	granted     int64     // bytes it has used up, whose window was not given back yet
 	overflow    overflow
+	patience    patience
 	closed      bool          // the consumer wants no more
 	onDemand    bool          // STDIN waits until the application asks for it
 	lost        bool          // the connection is
@@ -91,12 +92,12 @@ func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 	if s.err != nil {
 		return nil // aborted: nobody wants it
 	}
-	if flow && int64(len(s.buf)+len(b))+s.held+s.granted > DefaultWindow {
-		return protocolErrorf("STDOUT of %d bytes beyond its window", len(s.buf)+len(b))
+	if flow && int64(s.queue.size+len(b))+s.held+s.granted > DefaultWindow {
+		return protocolErrorf("STDOUT of %d bytes beyond its window", s.queue.size+len(b))
 	}
 	s.began = true
 	if flow {
-		s.buf = append(s.buf, b...)
+		s.queue.append(b)
 		return nil
 	}
 	for s.err == nil {
@@ -104,9 +105,12 @@ func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 			s.overflow.in, s.overflow.out = 0, 0 // all of it was read: the file begins again
 		}
 		switch {
-		case s.overflow.in == 0 && len(s.buf) < s.buffering.Memory:
-			s.buf = append(s.buf, b...)
+		case s.overflow.in == 0 && s.queue.size < s.buffering.Memory:
+			s.queue.append(b)
 			return nil
+		case s.overflow.in == 0 && s.patience.left():
+			beforeWait()
+			s.patience.wait(s)
 		case !s.overflow.disabled && s.overflow.in < s.buffering.File:
 			s.spillLocked(b)
 			if !s.overflow.disabled {
@@ -190,19 +194,22 @@ func (s *stream) fail(err error) {
 	s.signal()
 }
 
-// next returns the next piece of STDOUT, valid until the following call.
+// next returns the next piece of STDOUT, valid until the following call. Whoever
+// had a write of the piece fail does not call it again: net/http's HTTP/2 may go on
+// reading it after that, and it must not be another answer's by then.
 // io.EOF comes only after the application ended the request. wait bounds the
 // application's time since the moment given; 0 means no bound, and ErrTimeout
 // is its end. What the client takes to send its body is not the application's.
 func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) ([]byte, error) {
+	s.given.free()
 	s.grant()
 	var timer *time.Timer
 	var expired <-chan time.Time
 	for {
 		s.mu.Lock()
-		if len(s.buf) > 0 {
-			b := s.buf
-			s.buf, s.spare = s.spare[:0], b
+		if s.queue.size > 0 {
+			s.given = s.queue.pop()
+			b := s.given.b
 			s.held = int64(len(b))
 			s.room.Signal()
 			s.mu.Unlock()
@@ -318,5 +325,5 @@ func (s *stream) grant() {
 func (s *stream) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.buf) == 0 && s.overflow.in == s.overflow.out && !s.ended
+	return s.queue.size == 0 && s.overflow.in == s.overflow.out && !s.ended
 }

@@ -150,7 +150,8 @@ func (r *Response) Close() {
 	if unfinished {
 		s.err = ErrAborted
 	}
-	s.buf, s.stderr, s.closed = nil, nil, true
+	s.queue.drop()
+	s.stderr, s.closed = nil, true
 	s.room.Signal()
 	s.more.Signal()
 	s.mu.Unlock()
