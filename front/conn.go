@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
@@ -40,6 +39,7 @@ type conn struct {
 
 	// active is set by the server from a head's arrival to its answer's end.
 	active atomic.Bool
+	state  atomic.Int32 // http.ConnState, for a graceful end
 	// refused is set once something was; the first Close takes it.
 	refused atomic.Bool
 
@@ -139,13 +139,3 @@ type tlsConn struct {
 }
 
 func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
-
-// trackState is for http.Server.ConnState.
-func trackState(nc net.Conn, state http.ConnState) {
-	switch c := nc.(type) {
-	case *conn:
-		c.active.Store(state == http.StateActive)
-	case tlsConn:
-		c.active.Store(state == http.StateActive)
-	}
-}

@@ -3,10 +3,10 @@ package front
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +29,11 @@ type ServerConfig struct {
 type Server struct {
 	*http.Server
 	config ServerConfig
+
+	set      connSet
+	ending   atomic.Bool
+	listener net.Listener  // guarded by set.mu; nil before Serve
+	served   chan struct{} // closed by the end of Serve
 }
 
 // NewServer returns a server for one listener's kind. Serve it with Serve,
@@ -38,8 +43,11 @@ func NewServer(handler http.Handler, config ServerConfig) *Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(c.TLS != nil)
-	return &Server{config: c, Server: &http.Server{
-		Handler:           handler,
+	s := &Server{config: c, served: make(chan struct{})}
+	s.set.conns = make(map[*conn]struct{})
+	s.set.changed = make(chan struct{}, 1)
+	s.Server = &http.Server{
+		Handler:           s.lastAnswer(handler),
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    c.MaxHeaderBytes,
@@ -47,13 +55,14 @@ func NewServer(handler http.Handler, config ServerConfig) *Server {
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 		Protocols:         &protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams},
-		ConnState:         trackState,
+		ConnState:         s.set.track,
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return WithListener(ctx, c.Listener)
 		},
 		// OPTIONS * comes to the chain as every other request.
 		DisableGeneralOptionsHandler: true,
-	}}
+	}
+	return s
 }
 
 func (c ServerConfig) withDefaults() ServerConfig {
@@ -73,18 +82,4 @@ func (c ServerConfig) withDefaults() ServerConfig {
 		c.Log = slog.Default()
 	}
 	return c
-}
-
-// Serve answers on l until Shutdown or Close, after which it returns nil. l is
-// closed in any case.
-func (s *Server) Serve(l net.Listener) error {
-	if s.config.TLS != nil {
-		l = newTLSListener(l, &s.config)
-	} else {
-		l = checkedListener{l, &s.config}
-	}
-	if err := s.Server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }
