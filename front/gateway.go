@@ -21,6 +21,9 @@ type Gateway struct {
 	// NeedLength says that the application's runtime takes no body without
 	// CONTENT_LENGTH: a chunked one is spooled first. PHP and CGI do.
 	NeedLength bool
+	// FewPlaces says that a worker serves few requests at once: none is taken
+	// for a body that comes slowly before the whole of it is here.
+	FewPlaces bool
 	// External says that the workers are not ours: one that cannot be reached
 	// is told apart from one that died.
 	External bool

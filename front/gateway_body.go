@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 )
 
 // maxKept is how much of an idempotent request's body is kept to send it
@@ -56,7 +57,7 @@ func (b *upload) rewind() bool {
 		b.err, b.read = nil, 0
 		_, err := b.whole.Seek(0, io.SeekStart)
 		return err == nil
-	case !b.replay || b.read > int64(len(b.kept)):
+	case b.read > int64(len(b.kept)):
 		return false
 	}
 	b.at = 0
@@ -88,23 +89,66 @@ type spool struct {
 	file *os.File // nil: it is all in memory
 }
 
-// spoolBody takes all of src, whose length the limits stage bounds.
-func spoolBody(src io.Reader) (*spool, error) {
+// promptTime is how long a client may take for the first maxSpoolMemory bytes
+// to count as one that sends at once.
+const promptTime = 500 * time.Millisecond
+
+// takeBody reads what is to be here of the body before a worker is taken:
+// all of it where that is asked for or its length is needed; where places are few
+// all of a small one, and of a large one so much that a slow client is told from
+// one that may stream. It returns the length, or -1.
+func (c *call) takeBody() (int64, error) {
+	src, length := c.r.Body, c.r.ContentLength
+	prompt := time.Duration(0)
+	switch {
+	case c.x.Settings.Spool, length < 0 && c.g.NeedLength:
+	case c.g.FewPlaces && c.r.Header.Get("Expect") == "":
+		prompt = promptTime
+	default:
+		c.body = &upload{src: src, replay: idempotent(c.r.Method)}
+		return length, nil
+	}
+	s, head, err := spoolBody(src, prompt)
+	c.queued = time.Now()
+	switch {
+	case err != nil:
+		return 0, err
+	case s == nil:
+		c.body = &upload{src: src, replay: idempotent(c.r.Method), kept: head, read: int64(len(head))}
+		return length, nil
+	}
+	c.spool = s
+	c.body = &upload{src: s, replay: true, whole: s}
+	return s.size, nil
+}
+
+// spoolBody takes all of src, whose length the limits stage bounds. But where
+// prompt is not 0 and a large body begins to come within that time, only its head.
+func spoolBody(src io.Reader, prompt time.Duration) (whole *spool, begun []byte, err error) {
 	var head bytes.Buffer
+	start := time.Now()
 	n, err := io.CopyN(&head, src, maxSpoolMemory)
-	if err == io.EOF {
-		return &spool{ReadSeeker: bytes.NewReader(head.Bytes()), size: n}, nil
+	switch {
+	case err == io.EOF:
+		return &spool{ReadSeeker: bytes.NewReader(head.Bytes()), size: n}, nil, nil
+	case err != nil:
+		return nil, nil, bodyFailure(err)
+	case prompt > 0 && time.Since(start) < prompt:
+		return nil, head.Bytes(), nil
 	}
-	if err != nil {
-		return nil, bodyFailure(err)
-	}
+	s, err := spoolFile(head.Bytes(), src)
+	return s, nil, err
+}
+
+// spoolFile takes head and all of src.
+func spoolFile(head []byte, src io.Reader) (*spool, error) {
 	f, err := unnamedFile()
 	if err != nil {
 		return nil, spoolFailure(err)
 	}
 	s := &spool{ReadSeeker: f, file: f}
 	w := &spoolWriter{f: f}
-	if _, err := w.Write(head.Bytes()); err == nil {
+	if _, err := w.Write(head); err == nil {
 		_, err = io.Copy(w, src)
 		if err != nil && w.err == nil {
 			s.Close()

@@ -47,17 +47,9 @@ func (c *call) prepare() error {
 		// told: a client that sends slowly would wait for an answer that is
 		// there. HTTP/2, where it is always so, refuses the call: no matter.
 		c.rc.EnableFullDuplex()
-		length = c.r.ContentLength
-		if c.x.Settings.Spool || length < 0 && c.g.NeedLength {
-			s, err := spoolBody(c.r.Body)
-			if err != nil {
-				return err
-			}
-			c.spool, length = s, s.size
-			c.body = &upload{src: s, replay: true, whole: s}
-			c.queued = time.Now()
-		} else {
-			c.body = &upload{src: c.r.Body, replay: idempotent(c.r.Method)}
+		var err error
+		if length, err = c.takeBody(); err != nil {
+			return err
 		}
 	}
 	fcgi.AppendCGI(&c.params, c.r, c.meta(), length)

@@ -350,3 +350,57 @@ func TestGatewayLocalRedirect(t *testing.T) {
 		}
 	}
 }
+
+// Where places are few, a client that sends slowly takes none before its body
+// is here, and one that sends at once streams.
+func TestGatewayFewPlaces(t *testing.T) {
+	w := startWorker(t, 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/refuse" {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, r.ContentLength, n, err)
+	}))
+	g := gateway(w.upstream)
+	g.FewPlaces = true
+	url, _ := site(t, Route{Path: "/", App: "app", Settings: settingsFor(), Handler: g})
+	body, feed := io.Pipe()
+	slow := newReq(t, "POST", url, body)
+	slow.ContentLength = 10
+	answered := make(chan string, 1)
+	go func() { // its end is received below
+		resp, err := http.DefaultTransport.RoundTrip(slow)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		answered <- string(b)
+	}()
+	io.WriteString(feed, "01234")
+	for range 3 {
+		if _, got := fetch(t, newReq(t, "POST", url, strings.NewReader("quick"))); got != "5 5 <nil>" {
+			t.Fatalf("beside a slow client: %s", got)
+		}
+	}
+	io.WriteString(feed, "56789")
+	feed.Close()
+	if got := <-answered; got != "10 10 <nil>" {
+		t.Errorf("the slow client: %s", got)
+	}
+	big := strings.Repeat("x", 8<<20)
+	if _, got := fetch(t, newReq(t, "POST", url, strings.NewReader(big))); got != fmt.Sprint(len(big), len(big), nil) {
+		t.Errorf("a large body at once: %s", got)
+	}
+	endless, _ := io.Pipe()
+	refused := newReq(t, "POST", url+"/refuse", io.MultiReader(strings.NewReader(big), endless))
+	refused.ContentLength = 1 << 25
+	resp, err := http.DefaultTransport.RoundTrip(refused)
+	if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Fatalf("refused in the midst of its body: %v, %v", resp, err)
+	}
+	resp.Body.Close()
+	endless.Close()
+}

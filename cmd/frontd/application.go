@@ -68,6 +68,7 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 	a.gateway = &front.Gateway{
 		Name: a.name, Pool: a.pool,
 		NeedLength: needsLength(c),
+		FewPlaces:  a.kind != app.Demo && a.kind != app.Go && !c.Set.Has("body"),
 		External:   a.kind == app.FCGI,
 		Stderr:     log.requestOutput,
 		Note: func(x *front.Exchange, what string) {
