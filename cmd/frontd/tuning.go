@@ -9,8 +9,9 @@ import (
 
 // gcHeadroom is how many bytes may be allocated between two collections beyond
 // what GOGC=100 allows a small heap. A front keeps little and makes much: with
-// a few megabytes alive it would collect fifty times a second under load.
-const gcHeadroom = 32 << 20
+// a few megabytes alive it would collect fifty times a second under load. More
+// would be cheaper still, but memory is to stay flat whatever clients do.
+const gcHeadroom = 4 << 20
 
 // paceGC spaces garbage collections while the heap is small. With much alive it
 // is Go's default, so memory is never more than gcHeadroom over that; a fixed

@@ -9,10 +9,9 @@ func TestGCPercent(t *testing.T) {
 		why  string
 	}{
 		{0, 1600, "an empty heap: bounded, or the first collection would never come"},
-		{2 << 20, 1600, "a front without connections"},
-		{5 << 20, 800, "under load"},
-		{20 << 20, 200, "many connections"},
-		{32 << 20, 100, "from here on Go's default"},
+		{1 << 20, 400, "a front without connections"},
+		{2 << 20, 200, "under load"},
+		{4 << 20, 100, "from here on Go's default"},
 		{8 << 30, 100, "a heap that must not grow fivefold"},
 	} {
 		if got := gcPercent(tt.live); got != tt.want {
