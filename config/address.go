@@ -99,6 +99,9 @@ func checkHostPort(s string) error {
 		}
 		return fmt.Errorf("no HOST:PORT; allowed: %s", addressForms)
 	}
+	if scheme, _, ok := strings.Cut(s, "://"); ok {
+		return fmt.Errorf("unknown scheme %q; allowed: %s", scheme, addressForms)
+	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 		return fmt.Errorf("port %q is not a number from 0 to 65535", port)
 	}

@@ -97,6 +97,9 @@ func (h *head) field(line []byte) error {
 		h.header[name] = []string{string(value)}
 		return nil
 	}
+	if name == "X-Cgi-Error" {
+		return badHead("%s", value) // our CGI host found the program's answer broken
+	}
 	if strings.HasPrefix(name, "X-Cgi-") {
 		return nil // RFC 3875 §6.3.5: for the server, not for the client
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -215,8 +216,19 @@ func (x *exchange) conclude(err, cause error) {
 	case errors.Is(err, errTimeout):
 		http.Error(x.w, "The CGI program took too long.", http.StatusGatewayTimeout)
 	default:
+		// For the web server (RFC 3875 §6.3.5): ours makes it a broken answer
+		// as it would have found one itself.
+		x.w.Header().Set("X-CGI-Error", strings.Map(printable, err.Error()))
 		http.Error(x.w, "The CGI program did not answer properly.", http.StatusBadGateway)
 	}
+}
+
+// printable keeps a reason within one header field.
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return ' '
+	}
+	return r
 }
 
 // signaled reports death by a signal, as from a crash or the kernel being out

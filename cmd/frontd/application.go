@@ -182,7 +182,7 @@ func (a *application) start(sup *supervisor.Supervisor, limits config.Limits, di
 	}
 	spec, err := a.spec(a.config, limits, dir)
 	if err != nil {
-		return err
+		return &usageError{err: err} // it names what is not there
 	}
 	group, err := sup.Start(spec)
 	if err != nil {
@@ -345,12 +345,8 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 	a.mu.Unlock()
 	said := []any{"exit", e.Exit.String()}
 	if u != nil {
-		for i, f := range a.flights(e.Worker.PID) {
-			if i == maxFlightsLogged {
-				said = append(said, "more_in_flight", true)
-				break
-			}
-			said = append(said, "in_flight", fmt.Sprintf("%s %s (%s, %v)", f.Method, f.URI, f.ID, f.Age.Round(time.Millisecond)))
+		if held := describeFlights(a.flights(e.Worker.PID)); held != "" {
+			said = append(said, "in_flight", held)
 		}
 		a.pool.Remove(u)
 		u.Transport.Close()
@@ -360,6 +356,24 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 		return
 	}
 	log.Warn("worker gone", said...)
+}
+
+// describeFlights names requests, each once: one that the same process has
+// lost may be on its way to it again, through its socket.
+func describeFlights(flights []front.Flight) string {
+	seen := make(map[string]bool)
+	var list []string
+	for _, f := range flights {
+		if seen[f.ID] {
+			continue
+		}
+		seen[f.ID] = true
+		list = append(list, fmt.Sprintf("%s %s (%s, %v)", f.Method, f.URI, f.ID, f.Age.Round(time.Millisecond)))
+	}
+	if n := len(list) - maxFlightsLogged; n > 0 {
+		list = append(list[:maxFlightsLogged], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(list, "; ")
 }
 
 // maxFlightsLogged bounds the requests named when a worker dies.

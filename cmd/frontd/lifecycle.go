@@ -280,9 +280,13 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 // stopWorkers ends every process that frontd has started.
 func (d *daemon) stopWorkers(ctx context.Context) error {
 	err := d.sup.Stop(ctx)
-	if err != nil && ctx.Err() != nil {
-		d.log.Warn("workers were killed: they did not stop in time", "error", err)
-		return nil // asked for, by a second signal or by shutdown_timeout
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
+		d.log.Warn("workers were killed: a stop at once was asked for")
+		return nil
+	case err != nil && ctx.Err() != nil:
+		d.log.Warn("workers were killed: they did not stop within shutdown_timeout")
+		return nil
 	}
 	return err
 }

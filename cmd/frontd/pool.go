@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -26,6 +28,7 @@ type poolFlags struct {
 	workers int
 	threads int
 	allow   []string
+	mode    string
 }
 
 func poolCommand() *cobra.Command {
@@ -42,6 +45,7 @@ func poolCommand() *cobra.Command {
 	fl.StringVarP(&f.listen, "listen", "l", "", "`ADDRESS` of the socket: HOST:PORT, unix:/path, unix:@name or systemd:NAME")
 	fl.IntVarP(&f.workers, "workers", "w", 0, "worker processes (default: as many as CPUs)")
 	fl.IntVar(&f.threads, "threads", 0, "requests a worker serves at once (default: as the application's kind does)")
+	fl.StringVar(&f.mode, "socket-mode", "0660", "`MODE` of a unix socket, octal: the web server's user must be able to write (0666, or its group on the folder)")
 	fl.StringSliceVar(&f.allow, "allow", nil, "`IP` addresses of web servers that TCP connections are taken from (FCGI_WEB_SERVER_ADDRS; default: this machine's, where the address is its own)")
 	return cmd
 }
@@ -68,6 +72,11 @@ func (f *poolFlags) run(cmd *cobra.Command, args []string) error {
 		return usagef(cmd, "%s: a FastCGI server already running needs no pool", args[0])
 	}
 	c.Server.Listen = []config.Address{addr}
+	mode, err := strconv.ParseUint(f.mode, 8, 9)
+	if err != nil {
+		return usagef(cmd, "--socket-mode %q: want octal digits, as in 0660", f.mode)
+	}
+	c.Server.SocketMode = fs.FileMode(mode)
 	a := c.Apps[0]
 	a.Workers = f.workers
 	if f.threads > 0 {

@@ -58,7 +58,7 @@ def parse_arguments():
     parser.add_argument("target", metavar="MODULE[:CALLABLE]")
     parser.add_argument("--directory", default=".", help="the application's folder: working directory and import path")
     parser.add_argument("--threads", type=int, default=1, help="requests served at once")
-    parser.add_argument("--dev", action="store_true", help="show local variables in tracebacks")
+    parser.add_argument("--dev", action="store_true", help="show tracebacks, with local variables, to the client")
     options = parser.parse_args()
     if not 1 <= options.threads <= 1024:
         parser.error("--threads must be from 1 to 1024")

@@ -46,11 +46,19 @@ class Gateway:
             except BaseException as e:
                 exiting = isinstance(e, (SystemExit, KeyboardInterrupt))
                 self._report(e, connection, errors)
-                answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else _FAILURE)
+                answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else self._failure(e))
         finally:
             if body is not None:
                 body.detach()
         return not exiting
+
+    def _failure(self, exc):
+        """The page of an uncaught exception: in development all of it."""
+        if not self._dev:
+            return _FAILURE
+        page = format_exception(exc, True).encode("utf-8", "backslashreplace")
+        return (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n" % len(page)) + page
 
     def _run(self, environ, answer):
         result = self._app(environ, answer.start_response)
