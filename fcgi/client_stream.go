@@ -43,6 +43,7 @@ type stream struct {
 	appStatus   uint32
 	status      ProtocolStatus
 	err         error     // the connection's end, or the abort
+	cut         bool      // a piece of the answer was dropped because of err
 	began       bool      // a byte of the answer was seen
 	stdinDone   bool      // the whole of STDIN is on its way
 	inRead      bool      // the pump waits in req.Stdin.Read
@@ -90,6 +91,7 @@ func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 		return protocolErrorf("STDOUT after its end (§3.3)")
 	}
 	if s.err != nil {
+		s.cut = true
 		return nil // aborted: nobody wants it
 	}
 	if flow && int64(s.queue.size+len(b))+s.held+s.granted > DefaultWindow {
@@ -121,6 +123,7 @@ func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 			s.room.Wait()
 		}
 	}
+	s.cut = true
 	return nil
 }
 
@@ -283,6 +286,8 @@ func stopTimer(t *time.Timer) {
 // endLocked says how the stream ended, or nil if it has not.
 func (s *stream) endLocked() error {
 	switch {
+	case s.cut:
+		return s.err // whatever end was read behind what was dropped
 	case s.ended && s.status != StatusRequestComplete:
 		return &StatusError{Status: s.status}
 	case s.ended:
