@@ -98,7 +98,9 @@ const (
 )
 
 // DefaultWindow is the window, in bytes, that each side grants unless told otherwise.
-const DefaultWindow = 64 << 10
+// A grant comes for half of it: with a smaller one the two ends of a fast stream
+// wake each other for every piece, with a larger one slow readers hold more memory.
+const DefaultWindow = 256 << 10
 
 // MaxWindow is what no window may exceed, in bytes.
 const MaxWindow = 1<<31 - 1

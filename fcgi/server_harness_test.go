@@ -182,7 +182,13 @@ func srvParams(id uint16, pairs ...string) []byte {
 	return p.appendRecords(nil, id)
 }
 
-func srvIn(id uint16, s string) []byte { return AppendRecord(nil, TypeStdin, id, []byte(s)) }
+// srvIn is one record, or as many as a longer s needs.
+func srvIn(id uint16, s string) []byte {
+	if len(s) > MaxContent {
+		return AppendStream(nil, TypeStdin, id, []byte(s))
+	}
+	return AppendRecord(nil, TypeStdin, id, []byte(s))
+}
 
 func srvAbort(id uint16) []byte { return AppendRecord(nil, TypeAbortRequest, id, nil) }
 

@@ -200,7 +200,7 @@ func TestServerProtocolErrors(t *testing.T) {
 		"BEGIN_REQUEST of a wrong size":                 AppendRecord(nil, TypeBeginRequest, 1, []byte("abc")),
 		"PARAMS that end within a pair":                 srvJoin(srvBegin(1, true), AppendRecord(nil, TypeParams, 1, []byte("\x05\x05ab")), AppendRecord(nil, TypeParams, 1, nil)),
 		"GET_VALUES that ends within a pair":            AppendRecord(nil, TypeGetValues, 0, []byte("\x05\x05ab")),
-		"more STDIN before the end of PARAMS than fits": srvJoin(srvBegin(1, true), srvIn(1, strings.Repeat("x", MaxContent)), srvIn(1, "xx")),
+		"more STDIN before the end of PARAMS than fits": srvJoin(srvBegin(1, true), srvIn(1, strings.Repeat("x", DefaultWindow-1)), srvIn(1, "xx")),
 	} {
 		t.Run(why, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
