@@ -183,6 +183,8 @@ def application(environ, start_response):
 
     def test_two_processes_share_the_socket(self):
         with hosting(APP) as host:
+            # Only this one can answer: from here on it stops on TERM.
+            self.assertTrue(host.client().ask("/?x", keep=False).ended)
             command = host.process.args
             with tempfile.TemporaryFile() as errors:
                 second = subprocess.Popen(command, stdin=host.listener, stdout=subprocess.PIPE, stderr=errors)
