@@ -152,7 +152,7 @@ func (r *reader) checkRoutes(c *Config) {
 		r.checkRoles(c, route)
 		used[route.Authorizer] = true
 		for _, before := range c.Routes[:i] {
-			if before.covers(route) {
+			if !r.misread(before, "path", "host") && !r.misread(route, "path", "host") && before.covers(route) {
 				r.failf(route.Pos, "route", "never reached: the route at line %d takes %s", before.Pos.Line, before.describe())
 				break
 			}
@@ -171,6 +171,18 @@ func (r *reader) checkRoutes(c *Config) {
 			r.warnf(a.Pos, "app."+a.Name, "no route leads to it")
 		}
 	}
+}
+
+// misread reports whether one of the route's keys was wrong: what it says is
+// not known then, and nothing more is to be said of it.
+func (r *reader) misread(route *Route, keys ...string) bool {
+	for _, k := range keys {
+		pos, set := route.Set[k]
+		if set && slices.ContainsFunc(r.errs, func(e Error) bool { return e.Key == "route."+k && (e.Pos == pos || e.Pos.Line == pos.Line) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkDoor holds a route to exactly one of app and root.

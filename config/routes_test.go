@@ -31,3 +31,12 @@ func TestMount(t *testing.T) {
 		}
 	}
 }
+
+// A route whose path could not be read hides no other.
+func TestMisreadRouteHidesNothing(t *testing.T) {
+	_, errs := Parse("f.toml", []byte("[app.a]\nkind = \"demo\"\n[[route]]\npath = \"~ [\"\napp = \"a\"\n[[route]]\npath = \"/x/\"\napp = \"a\""),
+		func(string) (string, bool) { return "", false })
+	if len(errs) != 1 || errs[0].Key != "route.path" {
+		t.Errorf("errors %v, want the one about the path", errs)
+	}
+}
