@@ -79,7 +79,7 @@ var wrong = []struct{ name, file, errors string }{
 	{"hidden by a wider one", "[[route]]\nroot = \"a\"\n[[route]]\nroot = \"b\"\nhost = \"a.b\"\npath = \"/x\"", `3:3: route: never reached: the route at line 1 takes every "/"`},
 	{"hidden by a wildcard", "[[route]]\nroot = \"a\"\nhost = \"*.b.c\"\npath = \"/x\"\n[[route]]\nroot = \"b\"\nhost = \"a.b.c\"\npath = \"= /x/y\"", `5:3: route: never reached: the route at line 1 takes every "/x" of *.b.c`},
 	{"bad paths", "[[route]]\nroot = \"a\"\npath = \"x\"\n[[route]]\nroot = \"b\"\npath = \"~ (\"\n[[route]]\nroot = \"c\"\npath = \"/a/../b\"\n[[route]]\nroot = \"d\"\npath = \"= /a?b\"",
-		"3:8: route.path: \"x\" does not begin with \"/\"…\n4:3: route: never…\n6:8: route.path: \"(\" is not an expression…\n7:3: route: never…\n9:8: route.path: \"/a/../b\" has a \".\" or \"..\"…\n10:3: route: never…\n12:8: route.path: \"= /a?b\" has a query…"},
+		"3:8: route.path: \"x\" does not begin with \"/\"…\n6:8: route.path: \"(\" is not an expression…\n9:8: route.path: \"/a/../b\" has a \".\" or \"..\"…\n12:8: route.path: \"= /a?b\" has a query…"},
 	{"bad hosts", "[[route]]\nroot = \"a\"\nhost = \"http://x\"", `3:8: route.host: "http://x" is not a host…`},
 	{"a root needs no worker", "[[route]]\nroot = \"a\"\nqueue = { timeout = \"1s\" }", `3:1: route.queue: means nothing to a route with root…`},
 	{"the app's limits in a route", "[app.a]\nkind = \"demo\"\n[[route]]\napp = \"a\"\ntimeout = { stop = \"1s\" }", `5:13: route.timeout.stop: unknown key…`},
