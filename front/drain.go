@@ -133,8 +133,8 @@ func (s *Server) drain(ctx context.Context) error {
 			timer.Reset(drainFresh - age)
 		}
 		fresh, busy, idle := s.set.count(age >= drainFresh)
-		if fresh+busy+idle == 0 || quiet && age >= drainFresh && busy == 0 {
-			return nil
+		if fresh+busy+idle == 0 || quiet && age >= drainFresh {
+			return nil // those that are busy have been told, and http.Server waits for them
 		}
 		select {
 		case <-s.set.changed:

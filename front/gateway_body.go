@@ -112,6 +112,7 @@ func (c *call) takeBody() (int64, error) {
 	c.queued = time.Now()
 	switch {
 	case err != nil:
+		c.body = &upload{src: src} // endBody has to see to what is left of it
 		return 0, err
 	case s == nil:
 		c.body = &upload{src: src, replay: idempotent(c.r.Method), kept: head, read: int64(len(head))}

@@ -35,8 +35,9 @@ type call struct {
 	last     *fcgi.Upstream      // that had it in hand last
 	spool    io.Closer
 
-	mu       sync.Mutex     // guards the field below, and Exchange.WorkerTime
+	mu       sync.Mutex     // guards the fields below, and Exchange.WorkerTime
 	upstream *fcgi.Upstream // in whose hands it is, or nil
+	holding  int            // the attempt that is
 }
 
 // prepare makes the parameters, and the body ready to be sent.
@@ -102,15 +103,17 @@ func (c *call) hold(u *fcgi.Upstream) {
 	c.x.Attempts++
 	c.x.Worker = Worker{PID: u.PID, Name: u.Name}
 	c.mu.Lock()
-	c.upstream = u
+	c.upstream, c.holding = u, c.attempts
 	c.mu.Unlock()
 	c.g.enter(c)
 }
 
 // ended gives the worker back that has ended the request. It is called on the
 // connection's read loop: a client that still reads what is here holds no worker.
-func (c *call) ended() {
-	if u := c.letGo(); u != nil {
+// attempt tells which one that was: the end of one that was given up may still
+// be read when another worker has the request.
+func (c *call) ended(attempt int) {
+	if u := c.letGo(attempt); u != nil {
 		c.g.Pool.Release(u)
 	}
 }
@@ -118,7 +121,7 @@ func (c *call) ended() {
 // release gives the worker back where that was not done yet. One that was
 // given up in the middle comes back when it is known to be free.
 func (c *call) release() {
-	u := c.letGo()
+	u := c.letGo(c.attempts)
 	switch {
 	case u == nil:
 	case c.unclean && u.Transport.Flow && c.settled != nil:
@@ -132,10 +135,13 @@ func (c *call) release() {
 	}
 }
 
-// letGo returns the worker to the one caller who is to give it back.
-func (c *call) letGo() *fcgi.Upstream {
+// letGo returns the worker of an attempt to the one caller who is to give it back.
+func (c *call) letGo(attempt int) *fcgi.Upstream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if attempt != c.holding {
+		return nil
+	}
 	u := c.upstream
 	if u != nil {
 		c.g.leave(c)
@@ -146,6 +152,7 @@ func (c *call) letGo() *fcgi.Upstream {
 }
 
 func (c *call) request() *fcgi.Request {
+	attempt := c.attempts
 	req := &fcgi.Request{
 		Role: c.role, Params: &c.params,
 		NoBody:       c.r.Method == http.MethodHead,
@@ -153,7 +160,7 @@ func (c *call) request() *fcgi.Request {
 		PieceTimeout: c.x.Settings.RequestTimeout,
 		Interim:      c.interim,
 		Buffer:       fcgi.Buffering{Memory: int(c.x.Settings.ResponseBuffer), File: c.x.Settings.ResponseFile},
-		OnEnd:        c.ended,
+		OnEnd:        func() { c.ended(attempt) },
 	}
 	if c.g.Stderr != nil {
 		c.stderr.emit = func(line []byte) { c.g.Stderr(c.x, line) }
@@ -251,7 +258,7 @@ func (c *call) end() {
 // the connection while it reads the next request); what is not here is not
 // waited for, and the connection is not used again.
 func (c *call) endBody() {
-	if c.body == nil || c.spool != nil || c.body.err == io.EOF && c.busy == nil {
+	if c.body == nil || c.spool != nil || c.busy == nil && c.body.err == io.EOF {
 		return
 	}
 	c.body.stop(c.rc)
