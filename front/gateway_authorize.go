@@ -45,6 +45,13 @@ func (g *Gateway) Authorize(w http.ResponseWriter, r *http.Request) bool {
 		c.fail(err)
 		return false
 	}
+	if target := resp.LocalRedirect; target != "" {
+		// An answer like any other that is no plain 200, and to the client.
+		c.giveUp(resp)
+		w.Header().Set("Location", target)
+		w.WriteHeader(http.StatusFound)
+		return false
+	}
 	if resp.Status != http.StatusOK {
 		if err := c.answer(resp); err != nil {
 			c.fail(err)

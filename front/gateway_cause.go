@@ -20,6 +20,7 @@ func (c *call) fail(err error) {
 		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
 	}
 	c.unclean = true
+	c.finish()
 	c.endBody()
 	if c.x.HeadSent() && !c.r.ProtoAtLeast(1, 1) {
 		c.reset()

@@ -191,6 +191,10 @@ func TestGatewayAuthorizer(t *testing.T) {
 		if env["FCGI_ROLE"] != "" || env["X"] != "" {
 			t.Errorf("variables %v", env)
 		}
+		if r.URL.Path == "/ask/login" {
+			w.Header().Set("Location", "/login") // and no status: a local redirect
+			return
+		}
 		if r.URL.Path == "/ask" && r.Header.Get("X-Key") == "" {
 			http.Error(w, "no key", http.StatusForbidden)
 			return
@@ -206,6 +210,9 @@ func TestGatewayAuthorizer(t *testing.T) {
 	resp, body := fetch(t, newReq(t, "GET", url+"/ask", nil))
 	if resp.StatusCode != 403 || body != "no key\n" {
 		t.Errorf("without a key: %d %q", resp.StatusCode, body)
+	}
+	if resp, _ := fetch(t, newReq(t, "GET", url+"/ask/login", nil)); resp.StatusCode != 302 || resp.Header.Get("Location") != "/login" {
+		t.Errorf("a redirect of the authorizer: %d %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
 	req := newReq(t, "POST", url+"/ask", strings.NewReader("the body is for the application"))
 	req.Header.Set("X-Key", "k")
