@@ -104,11 +104,14 @@ func (c *call) giveUp(resp *fcgi.Response) {
 // fileRequest is a request for a file in the place of one that may have been a
 // POST: its conditions and ranges hold for the file.
 func fileRequest(r *http.Request) *http.Request {
-	if r.Method == http.MethodHead || r.Method == http.MethodGet {
+	known := r.Method == http.MethodHead || r.Method == http.MethodGet
+	if known && (r.ContentLength == 0 || r.Body == http.NoBody) {
 		return r
 	}
 	f := r.Clone(r.Context())
-	f.Method = http.MethodGet
+	if !known {
+		f.Method = http.MethodGet
+	}
 	f.Body, f.ContentLength = http.NoBody, 0
 	return f
 }

@@ -36,10 +36,10 @@ type daemon struct {
 
 	apps    registry
 	changes sync.Mutex // one reload, restart or scale at a time; guards the fields below
-	roots   []io.Closer
+	roots   folders
 	// oldRoots are the folders of the chain that was replaced last: a request
 	// may still be on its way through it.
-	oldRoots []io.Closer
+	oldRoots folders
 
 	mu     sync.Mutex // guards the fields below
 	config *config.Config

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,39 +81,12 @@ func (d *daemon) startApp(c *config.Config, ac *config.App) error {
 // route puts the chain of a configuration in force.
 func (d *daemon) route(c *config.Config) error {
 	var routes []front.Route
-	var roots []io.Closer
+	var roots folders
 	for _, rc := range c.Routes {
-		rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App, MountPrefix: rc.Mount, Internal: rc.Internal}
-		if rc.Authorizer != "" {
-			rt.Authorizer = d.apps.get(rc.Authorizer).gateway
-		}
-		for _, folder := range rc.Sendfile {
-			files, err := front.NewStatic(folder, "")
-			if err != nil {
-				return fmt.Errorf("route %s: %w", rc.Path, err)
-			}
-			roots = append(roots, files)
-			rt.Sendfile = append(rt.Sendfile, front.FileRoot{Folder: folder, Files: files})
-		}
-		if rc.App != "" {
-			a := d.apps.get(rc.App)
-			h, root, err := a.handler()
-			if err != nil {
-				return fmt.Errorf("app %s: %w", a.name, err)
-			}
-			if root != nil {
-				roots = append(roots, root)
-			}
-			rt.Handler = h
-			rt.Settings = settings(c, c.Limits(rc), a.config.Body == "spool", d.dev)
-		} else {
-			files, err := front.NewStatic(rc.Root, rc.Path.Text)
-			if err != nil {
-				return fmt.Errorf("route %s: %w", rc.Path, err)
-			}
-			roots = append(roots, files)
-			rt.Handler = files
-			rt.Settings = settings(c, c.Limits(rc), false, d.dev)
+		rt, err := d.routeOf(c, rc, &roots)
+		if err != nil {
+			roots.close()
+			return fmt.Errorf("route %s: %w", rc.Path, err)
 		}
 		routes = append(routes, rt)
 	}
@@ -122,15 +96,72 @@ func (d *daemon) route(c *config.Config) error {
 		Proxies: front.Proxies{Trusted: c.Server.TrustedProxies},
 	})
 	if err != nil {
+		roots.close()
 		return err
 	}
 	d.handler.Store(&h)
 	// The folders of the chain before the last are in nobody's hands any more.
-	for _, r := range d.oldRoots {
-		r.Close()
-	}
+	d.oldRoots.close()
 	d.oldRoots, d.roots = d.roots, roots
 	return nil
+}
+
+// folders are those that a chain has open.
+type folders []io.Closer
+
+func (f folders) close() {
+	for _, c := range f {
+		c.Close() // of a folder: nothing is lost
+	}
+}
+
+// open opens one for files whose path in a URL begins with prefix.
+func (f *folders) open(folder, prefix string) (*front.Static, error) {
+	files, err := front.NewStatic(folder, prefix)
+	if err == nil {
+		*f = append(*f, files)
+	}
+	return files, err
+}
+
+func (d *daemon) routeOf(c *config.Config, rc *config.Route, roots *folders) (front.Route, error) {
+	rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App, MountPrefix: rc.Mount, Internal: rc.Internal}
+	if rc.Authorizer != "" {
+		rt.Authorizer = d.apps.get(rc.Authorizer).gateway
+	}
+	for _, folder := range rc.Sendfile {
+		files, err := roots.open(folder, "")
+		if err != nil {
+			return rt, err
+		}
+		rt.Sendfile = append(rt.Sendfile, front.FileRoot{Folder: folder, Files: files})
+	}
+	if rc.App == "" {
+		rt.Settings = settings(c, c.Limits(rc), false, d.dev)
+		files, err := roots.open(rc.Root, filePrefix(rc.Path))
+		rt.Handler = files
+		return rt, err
+	}
+	a := d.apps.get(rc.App)
+	rt.Settings = settings(c, c.Limits(rc), a.config.Body == "spool", d.dev)
+	h, root, err := a.handler()
+	if root != nil && err == nil {
+		*roots = append(*roots, root)
+	}
+	rt.Handler = h
+	return rt, err
+}
+
+// filePrefix is what of a URL's path is no part of a file's: the prefix of a
+// prefix, the folder of an exact path, nothing of an expression's.
+func filePrefix(p config.Path) string {
+	switch p.Match {
+	case config.MatchPrefix:
+		return p.Text
+	case config.MatchExact:
+		return path.Dir(p.Text)
+	}
+	return ""
 }
 
 // reload reads the configuration again and takes every application over to

@@ -1,15 +1,25 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"syscall"
 )
 
-// alive reports whether a process exists, be it another user's.
+// alive reports whether a process exists, be it another user's. One that has
+// ended and that its parent has not waited for exists no more: the parent may
+// be who asks.
 func alive(p *os.Process) bool {
-	err := p.Signal(syscall.Signal(0))
-	return err == nil || err == syscall.EPERM
+	if err := p.Signal(syscall.Signal(0)); err != nil && err != syscall.EPERM {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
+	if err != nil {
+		return true // no /proc here
+	}
+	_, state, _ := bytes.Cut(stat, []byte(") ")) // behind the name, which is in parentheses
+	return !bytes.HasPrefix(state, []byte("Z"))
 }
 
 // checkPrivate refuses a runtime directory that somebody else could write to.
