@@ -60,7 +60,8 @@ type Event struct {
 	Exit   *Exit         // Gone always; Failing unless no process could be started
 	Err    error         // Failing: a *StartError
 	Delay  time.Duration // Backoff: until the next start
-	Reason string        // Stopping: why, e.g. "stop", "recycle: 10000 requests"
+	Reason string        // Stopping: why, e.g. "stop", "10000 requests"
+	Trial  bool          // Failing: it was to take another's place, which stays
 	Stderr []string      // Gone, Failing: the worker's last lines on stderr, at most 20
 }
 
@@ -72,8 +73,9 @@ type Exit struct {
 	OOM    bool           // the kernel killed it for want of memory, as far as its counters tell
 	Killed string         // our own reason, if we sent it KILL
 	Lost   bool           // it did not end although KILL was sent: it hangs in the kernel and is given up
-	Ready  bool           // it had become ready
+	Ready  bool           // it had become ready, and had taken over where it was on trial
 	Age    time.Duration  // from its start
+	Cause  Cause          // all of this in one word
 }
 
 const codeUnknown = -1

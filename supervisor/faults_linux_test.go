@@ -193,7 +193,7 @@ func TestCrashesLeakNothing(t *testing.T) {
 	w := r.wantEvents("it runs", EventReady, 1).Worker
 	before := count()
 	for i := range 100 {
-		g.Kill(w, "test")
+		g.Kill(w, CauseTimeout, "test")
 		w = r.wantEvents("the next one runs", EventReady, i+2).Worker
 	}
 	if after := count(); after != before {

@@ -25,15 +25,15 @@ type Group struct {
 	mu      sync.Mutex
 	plan    *plan
 	slots   map[int]*slot // all whose loop runs, by number
-	serving []*slot       // those that are meant to stay, by number; the others are ending or on trial
+	serving []*slot       // those that are meant to stay; the others are ending or on trial
 	stopped bool
+	ended   map[Cause]uint64
 }
 
 // A plan is a Spec made ready to be run.
 type plan struct {
 	spec  *Spec
 	turns chan struct{} // a token for each worker that may be starting
-	trial *trial        // nil: none
 }
 
 func newPlan(spec Spec) *plan {
@@ -46,39 +46,6 @@ func newPlan(spec Spec) *plan {
 
 // release gives back a turn to start.
 func (p *plan) release() { p.turns <- struct{}{} }
-
-// A trial is the time in which new workers have to prove themselves: the
-// first that ends spoils it for all.
-type trial struct {
-	spoiled chan struct{} // closed with err
-
-	mu   sync.Mutex
-	err  error
-	over bool // stood
-}
-
-// failed reports whether the trial still goes on, and if so spoils it.
-func (t *trial) failed(why error) bool {
-	if t == nil {
-		return false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.over && t.err == nil {
-		t.err = why
-		close(t.spoiled)
-	}
-	return !t.over
-}
-
-// pass ends the trial. After it returned nil, a worker that ends is followed
-// by another; before, it is not, and pass returns why it ended.
-func (t *trial) pass() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.over = t.err == nil
-	return t.err
-}
 
 func newGroup(sup *Supervisor, name string) *Group {
 	return &Group{
@@ -99,8 +66,8 @@ func (g *Group) change(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// add makes n slots of p, all or none, and lets them run.
-func (g *Group) add(p *plan, n int) ([]*slot, error) {
+// add makes n slots of p, all or none, and lets them run; t may be nil.
+func (g *Group) add(p *plan, t *trial, n int) ([]*slot, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.stopped {
@@ -122,11 +89,11 @@ func (g *Group) add(p *plan, n int) ([]*slot, error) {
 				return nil, fmt.Errorf("app %q: %w", g.name, err)
 			}
 		}
-		added = append(added, newSlot(g, p, number, socket))
+		added = append(added, newSlot(g, p, t, number, socket))
 	}
 	for _, s := range added {
 		g.slots[s.number] = s
-		go s.run() // Group.Stop, Scale or Replace receives its end, from done
+		go s.run() // Group.Stop, Scale or a Change receives its end, from done
 	}
 	return added, nil
 }
@@ -137,76 +104,6 @@ func (g *Group) forget(s *slot) {
 	defer g.mu.Unlock()
 	delete(g.slots, s.number)
 	g.serving = slices.DeleteFunc(g.serving, func(o *slot) bool { return o == s })
-}
-
-// Replace puts workers of a new spec in the place of the running ones, and
-// fails none of their requests. The new ones start in slots and on sockets of
-// their own, beside the old ones, so for a while there are twice as many
-// processes. Once all of them are ready, the old ones are drained and
-// stopped. Replace returns when they are gone.
-//
-// If one of the new ones does not become ready, or ends before all are ready,
-// all new ones are killed, the old ones stay as if nothing had been asked, and
-// the error is a *StartError with the worker's own last lines. The same
-// happens, with another error, when ctx ends or Stop is called before that
-// point; when ctx ends after it, the old ones go on stopping and the error
-// says so. spec.Name must be the group's.
-func (g *Group) Replace(ctx context.Context, spec Spec) error {
-	spec, err := spec.normalized()
-	if err != nil {
-		return err
-	}
-	if spec.Name != g.name {
-		return fmt.Errorf("app %q: cannot be replaced by %q", g.name, spec.Name)
-	}
-	// A listener that workers share already keeps the mode they gave it.
-	g.mu.Lock()
-	shared := g.plan.spec.Listener
-	g.mu.Unlock()
-	if spec.Listener != shared {
-		if err := setBlocking(spec.Listener); err != nil {
-			return fmt.Errorf("app %q: %w", g.name, err)
-		}
-	}
-	end, err := g.change(ctx)
-	if err != nil {
-		return err
-	}
-	defer end()
-
-	p := newPlan(spec)
-	p.trial = &trial{spoiled: make(chan struct{})}
-	fresh, err := g.add(p, spec.Workers)
-	if err != nil {
-		return err
-	}
-	if err := g.try(ctx, p, fresh); err != nil {
-		haltAll(fresh)
-		return fmt.Errorf("app %q: not replaced, the old workers stay: %w", g.name, err)
-	}
-	g.mu.Lock()
-	old := g.serving
-	g.plan, g.serving = p, fresh
-	g.mu.Unlock()
-	if err := stopAll(ctx, old); err != nil {
-		return fmt.Errorf("app %q: replaced, old workers are still stopping: %w", g.name, err)
-	}
-	return nil
-}
-
-// try waits until all of the new slots are ready.
-func (g *Group) try(ctx context.Context, p *plan, fresh []*slot) error {
-	for _, s := range fresh {
-		select {
-		case <-s.tried:
-		case <-p.trial.spoiled:
-		case <-g.stopping:
-			return ErrStopped
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return p.trial.pass()
 }
 
 // Scale changes how many workers run. More: it returns when the first process
@@ -227,7 +124,7 @@ func (g *Group) Scale(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	if err := stopAll(ctx, surplus); err != nil {
+	if err := stopAll(ctx, surplus, ending{cause: CauseScaled, reason: "scaled down"}); err != nil {
 		return fmt.Errorf("app %q: workers are still stopping: %w", g.name, err)
 	}
 	return awaitTried(ctx, added)
@@ -244,7 +141,7 @@ func (g *Group) resize(n int) (added, surplus []*slot, err error) {
 	if n <= have {
 		return nil, surplus, nil
 	}
-	if added, err = g.add(p, n-have); err != nil {
+	if added, err = g.add(p, nil, n-have); err != nil {
 		return nil, nil, err
 	}
 	g.mu.Lock()
@@ -269,9 +166,9 @@ func awaitTried(ctx context.Context, slots []*slot) error {
 }
 
 // stopAll stops slots in parallel and waits until they are gone or ctx ends.
-func stopAll(ctx context.Context, slots []*slot) error {
+func stopAll(ctx context.Context, slots []*slot, why ending) error {
 	for _, s := range slots {
-		s.stop()
+		s.stop(why)
 	}
 	return awaitAll(ctx, slots)
 }
@@ -287,26 +184,35 @@ func awaitAll(ctx context.Context, slots []*slot) error {
 	return nil
 }
 
-// Kill kills w's process group at once, for example because a request takes
-// too long. It reports whether it did: false if that generation has ended or
-// has been killed already. The next process is started at once, and the kill
-// is no failure that would slow it down.
-func (g *Group) Kill(w Worker, reason string) bool {
-	return g.order(w, message{input: inKill, reason: reason})
+// Kill kills w's process group at once. It reports whether it did: false if
+// that generation has ended or has been killed already. The next process is
+// started at once in its slot, and the kill is no failure that would slow it
+// down.
+func (g *Group) Kill(w Worker, cause Cause, reason string) bool {
+	s := g.slot(w)
+	return s != nil && s.order(w.Generation, message{input: inKill, cause: cause, reason: reason})
 }
 
-// Recycle drains and stops w, and starts the next process in its slot, for
-// example because it has grown too large. It reports whether it did: false if
-// that generation has ended or is stopping already.
-func (g *Group) Recycle(w Worker, reason string) bool {
-	return g.order(w, message{input: inRecycle, reason: "recycle: " + reason})
+// Dump sends w's process, not its group, SIGQUIT, by which runtimes write
+// their stacks to stderr. It is for those that do and live on: most programs
+// die of it.
+func (g *Group) Dump(w Worker) {
+	s := g.slot(w)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	p, now := s.proc, s.status.Worker.Generation
+	s.mu.Unlock()
+	if p != nil && now == w.Generation {
+		p.dump()
+	}
 }
 
-func (g *Group) order(w Worker, m message) bool {
+func (g *Group) slot(w Worker) *slot {
 	g.mu.Lock()
-	s := g.slots[w.Slot]
-	g.mu.Unlock()
-	return s != nil && s.order(w.Generation, m)
+	defer g.mu.Unlock()
+	return g.slots[w.Slot]
 }
 
 // Workers returns the state of each slot, by number. Slots that are being
@@ -352,7 +258,7 @@ func (g *Group) shut(ctx context.Context, force bool) error {
 	if force {
 		haltAll(slots)
 	}
-	err := stopAll(ctx, slots)
+	err := stopAll(ctx, slots, ending{cause: CauseStopped, reason: "stop"})
 	if err != nil {
 		haltAll(slots)
 		err = fmt.Errorf("app %q: stopped by force: %w", g.name, err)

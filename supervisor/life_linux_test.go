@@ -66,7 +66,7 @@ func TestKilledWorkerIsReplacedAtOnce(t *testing.T) {
 func TestKill(t *testing.T) {
 	_, g, r := start(t, Options{}, childSpec(t, 1, "stubborn"))
 	w := r.wantEvents("it comes up", EventReady, 1).Worker
-	if !g.Kill(w, "request timeout") {
+	if !g.Kill(w, CauseTimeout, "request timeout") {
 		t.Error("Kill of a serving worker says it did nothing")
 	}
 	exit := r.wantEvents("it is gone", EventGone, 1).Exit
@@ -74,12 +74,12 @@ func TestKill(t *testing.T) {
 		t.Errorf("exit %q", got)
 	}
 	r.wantEvents("the next one comes up", EventReady, 2)
-	if g.Kill(w, "again") {
+	if g.Kill(w, CauseTimeout, "again") {
 		t.Error("Kill of a generation that is gone says it did something")
 	}
 	for i := 2; i < 7; i++ { // as often as would be a crash loop
 		w = r.wantEvents("it comes up", EventReady, i).Worker
-		g.Kill(w, "request timeout")
+		g.Kill(w, CauseTimeout, "request timeout")
 	}
 	r.wantEvents("and again", EventReady, 7)
 	if tr := r.transcript(); slices.ContainsFunc(tr, func(e string) bool { return strings.HasSuffix(e, "backoff") }) {
@@ -87,7 +87,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func TestRecycleDrainsFirst(t *testing.T) {
+func TestRenewDrainsFirst(t *testing.T) {
 	spec := childSpec(t, 1, "serve")
 	drained := make(chan Worker, 1)
 	spec.Drain = func(ctx context.Context, w Worker) {
@@ -98,17 +98,27 @@ func TestRecycleDrainsFirst(t *testing.T) {
 	}
 	_, g, r := start(t, Options{}, spec)
 	w := r.wantEvents("it comes up", EventReady, 1).Worker
-	if !g.Recycle(w, "10 requests") {
-		t.Error("Recycle of a serving worker says it did nothing")
+	if done, err := g.Renew(t.Context(), w, CauseRequests, "10 requests"); !done || err != nil {
+		t.Errorf("Renew of a serving worker: %v, %v", done, err)
 	}
 	if got := <-drained; got != w {
 		t.Errorf("drained %v, want %v", got, w)
 	}
-	if e := r.wantEvents("it stops", EventStopping, 1); e.Reason != "recycle: 10 requests" {
+	if e := r.wantEvents("it stops", EventStopping, 1); e.Reason != "10 requests" {
 		t.Errorf("reason %q", e.Reason)
 	}
-	if next := r.wantEvents("the next one comes up", EventReady, 2).Worker; next.Addr != w.Addr {
-		t.Errorf("next one on %s, want the same socket %s", next.Addr, w.Addr)
+	tr := r.transcript()
+	if next, stop := slices.Index(tr, "1.2 ready"), slices.Index(tr, "0.1 stopping"); next < 0 || stop < next {
+		t.Errorf("the old one stopped before the new one served: %q", tr)
+	}
+	if exit := r.wantEvents("it is gone", EventGone, 1).Exit; exit.Cause != CauseRequests {
+		t.Errorf("cause %q", exit.Cause)
+	}
+	if n := g.Ended()[CauseRequests]; n != 1 {
+		t.Errorf("%d ended for their requests, want 1", n)
+	}
+	if done, err := g.Renew(t.Context(), w, CauseRequests, "again"); done || err != nil {
+		t.Errorf("Renew of one that is gone: %v, %v", done, err)
 	}
 }
 

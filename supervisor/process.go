@@ -46,6 +46,14 @@ func (c *child) signal(sig syscall.Signal) {
 	}
 }
 
+func (c *child) dump() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped {
+		syscall.Kill(c.proc.Pid, syscall.SIGQUIT) // as above
+	}
+}
+
 func (c *child) run(line func(stream string, line []byte)) Exit {
 	var emit sync.Mutex // one line at a time, whichever stream it comes from
 	whole := func(stream string, b []byte) {

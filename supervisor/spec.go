@@ -74,6 +74,10 @@ type Spec struct {
 	StartTimeout time.Duration // from the start of the process until Ready; 0: 30 s
 	StopTimeout  time.Duration // for Drain, and again from TERM until KILL; 0: 30 s
 
+	// Surge is how many new workers Replace starts beside the old ones at once.
+	// 0: all, so that none of the old leaves before all of the new are ready.
+	Surge int
+
 	Backoff Backoff
 
 	// StartLimit is how many workers of the group may be starting at once.

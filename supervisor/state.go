@@ -33,7 +33,8 @@ type phase uint8
 const (
 	phaseQueued      phase = iota // waits for one of the group's turns to start
 	phaseStarting                 // the process runs, Ready has not answered
-	phaseServing                  // Ready has answered
+	phaseProved                   // Ready has answered, others on the same trial have not
+	phaseServing                  // it has taken over
 	phaseDraining                 // Drain runs
 	phaseTerminating              // TERM was sent
 	phaseKilling                  // KILL was sent
@@ -43,13 +44,13 @@ const (
 )
 
 var phaseStates = [phaseCount]State{
-	phaseQueued: StateStarting, phaseStarting: StateStarting, phaseServing: StateServing,
+	phaseQueued: StateStarting, phaseStarting: StateStarting, phaseProved: StateStarting, phaseServing: StateServing,
 	phaseDraining: StateStopping, phaseTerminating: StateStopping, phaseKilling: StateStopping,
 	phaseBackoff: StateBackoff, phaseGone: StateGone,
 }
 
 var phaseNames = [phaseCount]string{
-	phaseQueued: "queued", phaseStarting: "starting", phaseServing: "serving", phaseDraining: "draining",
+	phaseQueued: "queued", phaseStarting: "starting", phaseProved: "proved", phaseServing: "serving", phaseDraining: "draining",
 	phaseTerminating: "terminating", phaseKilling: "killing", phaseBackoff: "backoff", phaseGone: "gone",
 }
 
@@ -68,7 +69,7 @@ const (
 	inDeadline                  // Drain, or the process after TERM, took longer than StopTimeout
 	inLost                      // the process did not end after KILL
 	inRetry                     // the time of the next start has come
-	inRecycle                   // asked to stop gracefully and start anew
+	inPassed                    // the trial was stood by all
 	inKill                      // asked to be killed and start anew
 	inStop                      // asked to stop gracefully for good
 	inHalt                      // asked to be killed for good
@@ -78,7 +79,7 @@ const (
 var inputNames = [inputCount]string{
 	inTurn: "turn", inReady: "ready", inUnready: "unready", inStartTimeout: "start timeout",
 	inExited: "exited", inDrained: "drained", inDeadline: "deadline", inLost: "lost", inRetry: "retry",
-	inRecycle: "recycle", inKill: "kill", inStop: "stop", inHalt: "halt",
+	inPassed: "passed", inKill: "kill", inStop: "stop", inHalt: "halt",
 }
 
 func (i input) String() string { return inputNames[i] }
@@ -88,7 +89,8 @@ type message struct {
 	input  input
 	err    error  // unready
 	exit   Exit   // exited
-	reason string // recycle, kill
+	cause  Cause  // stop, halt, kill
+	reason string // stop, halt, kill
 }
 
 // An action carries a slot through one input into its next phase.
@@ -111,8 +113,8 @@ var impossible func(*slot)
 func ignore(s *slot, _ message) phase { return s.phase }
 
 // table is the whole behaviour of a slot: each phase × each input, in the
-// order of their constants. A slot without a process never sees recycle or
-// kill: they are for a generation, and it has none.
+// order of their constants. A slot without a process never sees kill:
+// it is for a generation, and it has none.
 var table = [phaseCount][inputCount]action{}
 
 func init() { // not a literal: the actions lead back to the table
@@ -121,54 +123,62 @@ func init() { // not a literal: the actions lead back to the table
 			inTurn: (*slot).launch,
 			inStop: (*slot).leave, inHalt: (*slot).leave,
 			inReady: never, inUnready: never, inStartTimeout: never, inExited: never, inDrained: never,
-			inDeadline: never, inLost: never, inRetry: never, inRecycle: never, inKill: never,
+			inDeadline: never, inLost: never, inRetry: never, inPassed: never, inKill: never,
 		},
 		phaseStarting: {
-			inReady: (*slot).serve, inUnready: (*slot).condemn, inStartTimeout: (*slot).condemn,
+			inReady: (*slot).prove, inUnready: (*slot).condemn, inStartTimeout: (*slot).condemn,
 			inExited: (*slot).bury,
 			// Nothing is in its hands yet: there is nothing to drain.
-			inStop: (*slot).terminate, inRecycle: (*slot).terminate,
+			inStop: (*slot).terminate,
 			inKill: (*slot).kill, inHalt: (*slot).kill,
-			inTurn: never, inDrained: never, inDeadline: never, inLost: never, inRetry: never,
+			inTurn: never, inDrained: never, inDeadline: never, inLost: never, inRetry: never, inPassed: never,
+		},
+		phaseProved: {
+			inPassed: (*slot).serve,
+			inExited: (*slot).bury,
+			inStop:   (*slot).terminate, // as above
+			inKill:   (*slot).kill, inHalt: (*slot).kill,
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inDeadline: never, inLost: never, inRetry: never,
 		},
 		phaseServing: {
 			inExited: (*slot).bury,
-			inStop:   (*slot).drain, inRecycle: (*slot).drain,
-			inKill: (*slot).kill, inHalt: (*slot).kill,
+			inStop:   (*slot).drain,
+			inKill:   (*slot).kill, inHalt: (*slot).kill,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
-			inDeadline: never, inLost: never, inRetry: never,
+			inDeadline: never, inLost: never, inRetry: never, inPassed: never,
 		},
 		phaseDraining: {
 			inDrained: (*slot).terminate, inDeadline: (*slot).terminate,
 			inExited: (*slot).bury,
-			inStop:   ignore, inRecycle: ignore,
-			inKill: (*slot).kill, inHalt: (*slot).kill,
+			inStop:   ignore,
+			inKill:   (*slot).kill, inHalt: (*slot).kill,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inLost: never, inRetry: never,
+			inPassed: never,
 		},
 		phaseTerminating: {
 			inDeadline: (*slot).kill,
 			inExited:   (*slot).bury,
-			inStop:     ignore, inRecycle: ignore,
-			inKill: (*slot).kill, inHalt: (*slot).kill,
+			inStop:     ignore,
+			inKill:     (*slot).kill, inHalt: (*slot).kill,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
-			inLost: never, inRetry: never,
+			inLost: never, inRetry: never, inPassed: never,
 		},
 		phaseKilling: {
 			inExited: (*slot).bury, inLost: (*slot).bury,
-			inStop: ignore, inHalt: ignore,
-			inRecycle: ignore, inKill: ignore,
+			inStop: ignore, inHalt: ignore, inKill: ignore,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
-			inDeadline: never, inRetry: never,
+			inDeadline: never, inRetry: never, inPassed: never,
 		},
 		phaseBackoff: {
 			inRetry: (*slot).queue,
 			inStop:  (*slot).leave, inHalt: (*slot).leave,
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
-			inDrained: never, inDeadline: never, inLost: never, inRecycle: never, inKill: never,
+			inDrained: never, inDeadline: never, inLost: never, inPassed: never, inKill: never,
 		},
 		phaseGone: { // the loop has ended: nobody takes inputs
 			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
-			inDrained: never, inDeadline: never, inLost: never, inRetry: never, inRecycle: never,
+			inDrained: never, inDeadline: never, inLost: never, inRetry: never, inPassed: never,
 			inKill: never, inStop: never, inHalt: never,
 		},
 	}

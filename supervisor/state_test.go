@@ -20,6 +20,8 @@ type fakeProcess struct {
 	ends    chan Exit
 }
 
+func (p *fakeProcess) dump() {}
+
 func (p *fakeProcess) signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,7 +177,9 @@ func armed(s *slot, in input) bool {
 		return w.lost != nil
 	case inRetry:
 		return s.retry != nil
-	case inRecycle, inKill:
+	case inPassed:
+		return s.passed != nil
+	case inKill:
 		return s.worker != nil
 	}
 	return s.phase != phaseGone // stop, halt
@@ -194,12 +198,15 @@ func slotIn(t *testing.T, f *fakes, ph phase) *slot {
 	f.make = func(int) (*fakeProcess, error) { return &fakeProcess{ends: make(chan Exit, 1)}, nil }
 	g := newGroup(f.supervisor(), "fake")
 	g.plan = newPlan(spec)
-	s := newSlot(g, g.plan, 0, nil)
+	s := newSlot(g, g.plan, nil, 0, nil)
+	if ph == phaseProved {
+		s.trial = newTrial()
+	}
 	s.row.failures = 3 // so that the next one has to wait
 	s.phase = s.queue(message{})
 	way := map[phase][]input{
-		phaseStarting: {inTurn}, phaseServing: {inTurn, inReady}, phaseDraining: {inTurn, inReady, inRecycle},
-		phaseTerminating: {inTurn, inRecycle}, phaseKilling: {inTurn, inKill},
+		phaseStarting: {inTurn}, phaseProved: {inTurn, inReady}, phaseServing: {inTurn, inReady},
+		phaseDraining: {inTurn, inReady, inStop}, phaseTerminating: {inTurn, inStop}, phaseKilling: {inTurn, inKill},
 		phaseBackoff: {inTurn, inExited}, phaseGone: {inHalt},
 	}
 	for _, in := range way[ph] {

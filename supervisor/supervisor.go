@@ -113,7 +113,7 @@ func (s *Supervisor) Start(spec Spec) (*Group, error) {
 	}
 	g := newGroup(s, spec.Name)
 	g.plan = newPlan(spec)
-	added, err := g.add(g.plan, spec.Workers)
+	added, err := g.add(g.plan, nil, spec.Workers)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ type process interface {
 	// signal goes to the whole process group, and to nobody once the
 	// process has been reaped.
 	signal(syscall.Signal)
+	// dump asks the process itself, not its group, for its stacks: SIGQUIT.
+	dump()
 	// run hands out what the process writes until it has ended and nothing
 	// more is there, and says how it ended. It is called once.
 	run(line func(stream string, line []byte)) Exit
@@ -34,6 +36,7 @@ type generation struct {
 	lost       *time.Timer     // while killing
 
 	stopping bool      // the Stopping event is out
+	cause    Cause     // why we asked it to end
 	killed   string    // our reason to have sent KILL
 	failure  error     // why it did not become ready
 	readyAt  time.Time // zero until then

@@ -332,7 +332,7 @@ func (a *application) kill(w supervisor.Worker, reason string) {
 	group := a.group
 	a.mu.Unlock()
 	if group != nil {
-		group.Kill(w, reason)
+		group.Kill(w, supervisor.CauseTimeout, reason)
 	}
 }
 
