@@ -240,4 +240,3 @@ func (s *slot) emit(e Event) {
 	}
 	s.group.sup.emit(e)
 }
-
