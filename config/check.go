@@ -47,6 +47,8 @@ var notFor = map[string]string{
 	"directory":     "demo",
 	"env":           "fcgi",
 	"target":        "demo",
+	"surge":         "fcgi",
+	"ready":         "fcgi",
 	"timeout.start": "fcgi",
 	"timeout.stop":  "fcgi",
 }
@@ -65,6 +67,7 @@ func (r *reader) checkApp(a *App) {
 			r.failf(pos, path+"."+k.name, "means nothing to an app of kind %q", a.Kind)
 		}
 	}
+	r.checkPool(a)
 	if a.Kind == KindDemo {
 		return
 	}

@@ -90,6 +90,7 @@ type Timeouts struct {
 	Start     time.Duration // a worker until it is ready; default 30s; not in a route
 	Request   time.Duration // a request from worker to end; default 60s
 	FirstByte time.Duration // the same, until the first byte of the answer; default 0
+	Slow      time.Duration // a request until its worker's stacks are logged; default 0
 	Stop      time.Duration // a worker that was asked to stop; default 30s; not in a route
 }
 
@@ -118,6 +119,14 @@ type App struct {
 	Python string
 	// Workers is how many processes; for KindFCGI, how many connections. 0: as many as CPUs.
 	Workers int
+	// Elastic, if its Max is not 0, stands in the place of Workers.
+	Elastic Elastic
+	// Surge is how many new workers start at once where they take over. 0: all.
+	Surge int
+	// Ready is a path that a starting worker has to answer. Empty: none.
+	Ready string
+	// Recycle says when a worker is replaced.
+	Recycle Recycle
 	// Threads is how many requests a worker serves at once. Default 1.
 	Threads int
 	// Env is added to the workers' environment, sorted by name.
@@ -228,7 +237,9 @@ func Default() *Config {
 	}
 }
 
-func defaultApp() *App     { return &App{Set: Set{}, Threads: 1, Body: "stream"} }
+func defaultApp() *App {
+	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}}
+}
 func defaultRoute() *Route { return &Route{Set: Set{}, Path: Path{Text: "/"}} }
 
 // App returns the app of that name, or nil.

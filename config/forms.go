@@ -92,16 +92,9 @@ var interpreter = parsed("a program's path or name", func(r *reader, s string) (
 	return s, nil
 }, sameText)
 
-// workers is a number of processes; the form that grows and shrinks is planned.
+// workers is a number of processes.
 var workers = func() form[int] {
-	f := count(1, 4096)
-	read := f.read
-	f.read = func(r *reader, n *node) (int, error) {
-		if n.kind == table {
-			return 0, errors.New("a table with min and max is not yet available in this version, want an integer")
-		}
-		return read(r, n)
-	}
+	f := count(1, maxProcesses)
 	f.text = func(n int) string { return strconv.Itoa(cmp.Or(n, DefaultWorkers())) }
 	return f
 }()

@@ -52,6 +52,7 @@ var limitKeys = []key[Limits]{
 			func(t *Timeouts) *time.Duration { return &t.Start }),
 		timeoutRequest,
 		timeoutFirstByte,
+		timeoutSlow,
 		field("stop", duration(0), `a worker that was asked to stop, then it is killed`,
 			func(t *Timeouts) *time.Duration { return &t.Stop }),
 	}, func(l *Limits) *Timeouts { return &l.Timeout }),
@@ -66,7 +67,7 @@ var limitKeys = []key[Limits]{
 var routeLimitKeys = []key[Limits]{
 	limitKeys[0], limitKeys[1], limitKeys[2],
 	inner("timeout", `the most that a step may take; "0s" is no limit`,
-		[]key[Timeouts]{timeoutRequest, timeoutFirstByte},
+		[]key[Timeouts]{timeoutRequest, timeoutFirstByte, timeoutSlow},
 		func(l *Limits) *Timeouts { return &l.Timeout }),
 	inner("queue", `requests that wait for a worker`, []key[Queue]{queueTimeout},
 		func(l *Limits) *Queue { return &l.Queue }),
@@ -79,6 +80,9 @@ var (
 	timeoutFirstByte = field("first_byte", duration(0),
 		`a request until the first byte of its answer, then 504 and the worker is replaced`,
 		func(t *Timeouts) *time.Duration { return &t.FirstByte })
+	timeoutSlow = field("slow", duration(0),
+		`a request is slow after so long: its worker's stacks are logged, where it can tell them, and it goes on; "0s" is never`,
+		func(t *Timeouts) *time.Duration { return &t.Slow })
 	queueTimeout = field("timeout", duration(time.Millisecond),
 		`how long a request may wait, then 503`,
 		func(q *Queue) *time.Duration { return &q.Timeout })
@@ -108,8 +112,13 @@ var appKeys = append([]key[App]{
 		func(a *App) *string { return &a.Directory }),
 	field("python", interpreter, `the interpreter (wsgi); without it: $VIRTUAL_ENV, then .venv or venv in directory, then python3`,
 		func(a *App) *string { return &a.Python }),
-	field("workers", workers, `how many processes, or, for fcgi, how many connections; without it, as many as CPUs`,
-		func(a *App) *int { return &a.Workers }),
+	workersKey,
+	field("surge", count(0, maxProcesses), `how many new workers start beside the old ones at once where they take over; 0 is all of them, so that no old one leaves before all new ones are ready`,
+		func(a *App) *int { return &a.Surge }),
+	field("ready", urlText, `a path that a starting worker has to answer with less than 500 before it serves; without it, it has to answer FastCGI`,
+		func(a *App) *string { return &a.Ready }),
+	inner("recycle", `when a worker is replaced by a new one, which is ready before the old one leaves`, recycleKeys,
+		func(a *App) *Recycle { return &a.Recycle }),
 	field("threads", count(1, 1024), `how many requests a worker serves at once; more than 1 needs a thread-safe app`,
 		func(a *App) *int { return &a.Threads }),
 	field("env", environment, `variables of the workers, who inherit only PATH, HOME, LANG and TZ; "file:/path" reads a secret from a file`,

@@ -38,10 +38,12 @@ var wrong = []struct{ name, file, errors string }{
 	{"key of another table", "[server]\n\nworkers = 2", `3:1: server.workers: unknown key, it belongs to [app.NAME]; allowed…`},
 	{"unknown key in an inner table", "[server]\ntimeout = { requst = \"1s\" }", `2:13: server.timeout.requst: unknown key, did you mean "request"?…`},
 	{"planned section", "[mail]\nsmtp = 1", `1:2: mail: not yet available in this version`},
-	{"planned keys", "[app.a]\nkind = \"demo\"\nuser = \"x\"\nlimits.memory = 1\nrecycle = {}",
-		"3:1: app.a.user: not yet available in this version\n4:1: app.a.limits: not yet…\n5:1: app.a.recycle: not yet…"},
-	{"planned forms", "[app.a]\nkind = \"demo\"\nworkers = { max = 2 }",
-		"3:11: app.a.workers: a table with min and max is not yet available…"},
+	{"planned keys", "[app.a]\nkind = \"demo\"\nuser = \"x\"\nlimits.memory = 1",
+		"3:1: app.a.user: not yet available in this version\n4:1: app.a.limits: not yet…"},
+	{"elastic workers", "[app.a]\nkind = \"demo\"\nworkers = { min = 3, max = 2 }\n[app.b]\nkind = \"demo\"\nworkers = { spare = 1, least = 2 }\n[app.c]\nkind = \"demo\"\nworkers = { max = 2, spare = 3, idle = \"1s\" }",
+		"1:6: app.a: one of 3…\n3:11: app.a.workers: min is 3 and max is 2\n4:6: app.b: one of 3…\n6:11: app.b.workers: max is missing…\n6:24: app.b.workers.least: unknown key…\n7:6: app.c: one of 3…\n9:11: app.c.workers: spare is 3 and max is 2…"},
+	{"recycling", "[app.a]\nkind = \"demo\"\nready = \"health\"\nrecycle = { jitter = 1.5, requests = -1 }",
+		"3:9: app.a.ready: \"health\" is not a path of a URL…\n4:22: app.a.recycle.jitter: 1.5, want a share from 0 to 1…\n4:38: app.a.recycle.requests: -1, want an integer…"},
 	{"wrong types", "server = 1\n[log]\naccess = 1\nfile = true\n[app]\nx = 2",
 		"1:10: server: an integer, want a table: [server]\n3:10: log.access: an integer, want true or false\n4:8: log.file: a boolean, want a file's path\n6:1: app.x: an integer, want a table for each app: [app.NAME]"},
 	{"listen is not a list", "[server]\nlisten = \":1\"", `2:10: server.listen: a string, want a list: [ … ]`},
@@ -201,11 +203,11 @@ route = [
   { path = "/", app = "b", max_body = 3 },
 ]`)
 	d := Default().Server.Limits
-	want := Limits{2, 256 << 10, 1 << 30, Timeouts{d.Timeout.Start, 0, 0, 2 * time.Second}, Queue{1, d.Queue.Timeout}}
+	want := Limits{2, 256 << 10, 1 << 30, Timeouts{d.Timeout.Start, 0, 0, 0, 2 * time.Second}, Queue{1, d.Queue.Timeout}}
 	if got := c.Limits(c.Routes[0]); got != want {
 		t.Errorf("limits of /x are %+v, want %+v", got, want)
 	}
-	want = Limits{3, 256 << 10, 1 << 30, Timeouts{d.Timeout.Start, time.Second, 0, d.Timeout.Stop}, Queue{1, d.Queue.Timeout}}
+	want = Limits{3, 256 << 10, 1 << 30, Timeouts{d.Timeout.Start, time.Second, 0, 0, d.Timeout.Stop}, Queue{1, d.Queue.Timeout}}
 	if got := c.Limits(c.Routes[1]); got != want {
 		t.Errorf("limits of / are %+v, want %+v", got, want)
 	}
