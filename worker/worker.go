@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/internal/gcpace"
 )
 
 // DefaultDrainTimeout is how long the requests in hand may take to finish once
@@ -90,9 +91,13 @@ func (s *Server) ListenAndServe(addr string) error {
 // On SIGQUIT it writes the stacks of all goroutines to standard error and goes on:
 // that tells what a request that takes too long is waiting for.
 //
+// It spaces garbage collections so that at least 4 MiB are allocated between two,
+// unless GOGC is set in the environment or with debug.SetGCPercent.
+//
 // TCP connections are taken from the addresses in the environment variable
 // FCGI_WEB_SERVER_ADDRS only, if it is set (FastCGI §3.2).
 func (s *Server) Serve(l net.Listener) error {
+	gcpace.Start()
 	signals := watchSignals()
 	defer signals.stop()
 	return s.serve(l, signals)

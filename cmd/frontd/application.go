@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,7 +138,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	}
 	return supervisor.Spec{
 		Name: a.name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir,
-		Env:     append(baseEnv(), append(cmd.Env, c.Environ()...)...),
+		Env:     slices.Concat(baseEnv(), procsEnv(c), cmd.Env, c.Environ()),
 		Workers: workersOf(c), SocketDir: dir,
 		Ready: func(ctx context.Context, w supervisor.Worker) error { return a.ready(ctx, w, cmd.Concurrency) },
 		Drain: a.drain,

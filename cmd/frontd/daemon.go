@@ -16,6 +16,7 @@ import (
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/internal/gcpace"
 	"github.com/frontd/frontd/supervisor"
 )
 
@@ -54,7 +55,7 @@ type daemon struct {
 // serveDaemon runs until it is asked to stop. Its order of starting and
 // stopping reads top to bottom.
 func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Writer) (err error) {
-	paceGC()
+	gcpace.Start()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)

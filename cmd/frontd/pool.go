@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -145,7 +146,7 @@ func (f *poolFlags) spec(c *config.Config, p *pool, socket *os.File, path string
 	if err != nil {
 		return supervisor.Spec{}, err
 	}
-	env := append(baseEnv(), cmd.Env...)
+	env := slices.Concat(baseEnv(), procsEnv(a), cmd.Env)
 	if allow := f.allowed(p.address); allow != "" {
 		env = append(env, "FCGI_WEB_SERVER_ADDRS="+allow)
 	}

@@ -1,0 +1,45 @@
+package gcpace
+
+import (
+	"runtime/debug"
+	"testing"
+)
+
+func TestPercentFor(t *testing.T) {
+	for _, tt := range []struct {
+		live uint64
+		want int
+		why  string
+	}{
+		{0, 1600, "an empty heap: bounded, or the first collection would never come"},
+		{1 << 20, 400, "a front without connections"},
+		{2 << 20, 200, "under load"},
+		{4 << 20, 100, "from here on Go's default"},
+		{8 << 30, 100, "a heap that must not grow fivefold"},
+	} {
+		if got := percentFor(tt.live); got != tt.want {
+			t.Errorf("%d bytes alive: GOGC=%d, want %d: %s", tt.live, got, tt.want, tt.why)
+		}
+	}
+}
+
+// An application that sets its own pace keeps it.
+func TestOwnPaceIsKept(t *testing.T) {
+	p := &pacer{percent: current()}
+	p.live[0].Name = "/gc/heap/live:bytes"
+	if !p.adjust() {
+		t.Fatalf("pace of %d is not taken for its own", p.percent)
+	}
+	before := debug.SetGCPercent(333)
+	defer debug.SetGCPercent(before)
+	if p.adjust() || current() != 333 {
+		t.Errorf("GOGC is %d after the application set 333", current())
+	}
+}
+
+func TestOff(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	if current() != -1 {
+		t.Errorf("collections are off, and GOGC is read as %d", current())
+	}
+}
