@@ -23,12 +23,17 @@ type Upstream struct {
 	PID       int    // 0 where the process is not ours
 	// Kill, if not nil, ends the process of a request that took too long.
 	Kill func(reason string)
+	// Limit, if not 0, is after how many requests Tired is called, once, with
+	// the pool locked: it must not block or call back.
+	Limit uint64
+	Tired func()
 
 	// Guarded by Pool.mu.
 	busy     int
 	used     uint64 // when it was given a request last, in requests of the pool
 	draining bool
 	removed  bool
+	doubts   int           // losses that it has not been cleared of, see Suspect
 	idle     chan struct{} // not nil: closed when busy comes to 0
 	served   uint64
 }
@@ -40,14 +45,20 @@ type Upstream struct {
 type Pool struct {
 	// Immutable.
 	size int // requests that may wait
+	// Wanted, if not nil, is called when a request begins to wait, with the
+	// pool locked: it must not block or call back. It is set before the first Acquire.
+	Wanted func()
 
 	mu        sync.Mutex // guards the fields below
 	upstreams []*Upstream
 	first     *waiter
 	last      *waiter
 	waiting   int
+	busy      int // requests in workers' hands, also of removed ones
+	peak      int // the most of waiting and busy together since Look
 	clock     uint64
 	failing   error
+	next      time.Time // while failing: when a worker is started again; zero: not known to be
 	closed    bool
 	stats     counters
 }
@@ -60,6 +71,7 @@ type waiter struct {
 	ready      chan *Upstream // capacity 1; closed without a value: the pool refuses, see why
 	why        error
 	avoid      *Upstream
+	until      time.Time // zero: no bound
 	queued     bool
 }
 
@@ -73,7 +85,7 @@ func (p *Pool) Size() int { return p.size }
 func (p *Pool) Add(u *Upstream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failing = nil
+	p.failing, p.next = nil, time.Time{}
 	p.upstreams = append(p.upstreams, u)
 	p.dispatchLocked()
 }
@@ -113,21 +125,38 @@ func (p *Pool) Remove(u *Upstream) {
 		}
 	}
 	u.wakeIdleLocked()
-	if p.failing != nil && len(p.upstreams) == 0 {
-		p.refuseAllLocked(p.failing)
-	}
+	p.refuseHopelessLocked()
 	p.dispatchLocked() // who avoided another one may now have no choice
 }
 
-// SetFailing says that no worker can be started, and why: with none left to
-// serve, requests are refused with err at once. Add ends it.
-func (p *Pool) SetFailing(err error) {
+// SetFailing says that no worker can be started, why, and when it is tried
+// again. With none left to serve, a request whose time to wait is over before
+// that is refused with err at once, as all are where next is zero; the others
+// wait, and are refused with err when their time is over. Add ends it.
+func (p *Pool) SetFailing(err error, next time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failing = err
-	if len(p.upstreams) == 0 {
-		p.refuseAllLocked(err)
+	p.failing, p.next = err, next
+	p.refuseHopelessLocked()
+}
+
+func (p *Pool) refuseHopelessLocked() {
+	if p.failing == nil || len(p.upstreams) > 0 {
+		return
 	}
+	for w := p.first; w != nil; {
+		next := w.next
+		if p.hopelessLocked(w.until) {
+			p.refuseLocked(w, p.failing)
+		}
+		w = next
+	}
+}
+
+// hopelessLocked reports whether a request that waits until then will get no worker.
+func (p *Pool) hopelessLocked(until time.Time) bool {
+	return p.failing != nil && len(p.upstreams) == 0 &&
+		(p.next.IsZero() || !until.IsZero() && until.Before(p.next))
 }
 
 // Close refuses every request that waits or comes.
@@ -140,11 +169,15 @@ func (p *Pool) Close() {
 
 func (p *Pool) refuseAllLocked(err error) {
 	for w := p.first; w != nil; w = p.first {
-		p.unlinkLocked(w)
-		w.why = err
-		p.stats.refused++
-		close(w.ready)
+		p.refuseLocked(w, err)
 	}
+}
+
+func (p *Pool) refuseLocked(w *waiter, err error) {
+	p.unlinkLocked(w)
+	w.why = err
+	p.stats.refused++
+	close(w.ready)
 }
 
 // A Turn says how a request waits for a worker.
@@ -162,7 +195,7 @@ type Turn struct {
 func (p *Pool) Acquire(ctx context.Context, turn Turn) (*Upstream, error) {
 	avoid, front := turn.Lost, turn.Lost != nil
 	p.mu.Lock()
-	if err := p.refusalLocked(); err != nil {
+	if err := p.refusalLocked(turn.Timeout); err != nil {
 		p.stats.refused++
 		p.mu.Unlock()
 		return nil, err
@@ -175,24 +208,47 @@ func (p *Pool) Acquire(ctx context.Context, turn Turn) (*Upstream, error) {
 		}
 	}
 	if p.waiting >= p.size && !front {
+		err := p.excuseLocked(ErrQueueFull)
 		p.stats.refused++
 		p.mu.Unlock()
-		return nil, ErrQueueFull
+		return nil, err
 	}
 	w := &waiter{ready: make(chan *Upstream, 1), avoid: avoid}
+	if turn.Timeout > 0 {
+		w.until = time.Now().Add(turn.Timeout)
+	}
 	p.linkLocked(w, front)
+	if p.Wanted != nil {
+		p.Wanted()
+	}
 	p.mu.Unlock()
 	return p.wait(ctx, w, turn.Timeout)
 }
 
-func (p *Pool) refusalLocked() error {
-	switch {
-	case p.closed:
+func (p *Pool) refusalLocked(timeout time.Duration) error {
+	if p.closed {
 		return ErrPoolClosed
-	case p.failing != nil && len(p.upstreams) == 0:
+	}
+	if p.failing == nil || len(p.upstreams) > 0 {
+		return nil
+	}
+	var until time.Time
+	if timeout > 0 {
+		until = time.Now().Add(timeout)
+	}
+	if p.hopelessLocked(until) {
 		return p.failing
 	}
 	return nil
+}
+
+// excuseLocked is what a request is refused with that err, a bound of the
+// queue, is to end: where there is nobody to serve, the reason for that.
+func (p *Pool) excuseLocked(err error) error {
+	if p.failing != nil && len(p.upstreams) == 0 {
+		return p.failing
+	}
+	return err
 }
 
 func (p *Pool) wait(ctx context.Context, w *waiter, timeout time.Duration) (*Upstream, error) {
@@ -223,6 +279,9 @@ func (p *Pool) leave(w *waiter, err error) (*Upstream, error) {
 	p.stats.refused++
 	if w.queued {
 		p.unlinkLocked(w)
+		if err == ErrQueueTimeout {
+			err = p.excuseLocked(err)
+		}
 		return nil, err
 	}
 	if u, ok := <-w.ready; ok {
@@ -237,11 +296,15 @@ func (p *Pool) Release(u *Upstream) {
 	defer p.mu.Unlock()
 	u.served++
 	p.stats.served++
+	if u.served == u.Limit && u.Tired != nil {
+		u.Tired()
+	}
 	p.releaseLocked(u)
 }
 
 func (p *Pool) releaseLocked(u *Upstream) {
 	u.busy--
+	p.busy--
 	if u.busy == 0 {
 		u.wakeIdleLocked()
 	}
@@ -274,6 +337,8 @@ func (p *Pool) dispatchLocked() {
 
 func (p *Pool) takeLocked(u *Upstream) {
 	u.busy++
+	p.busy++
+	p.peak = max(p.peak, p.busy+p.waiting)
 	p.clock++
 	u.used = p.clock
 }
@@ -284,7 +349,7 @@ func (p *Pool) freeLocked(avoid *Upstream) *Upstream {
 	var best *Upstream
 	for _, u := range p.upstreams {
 		switch {
-		case u.draining || u.busy >= u.Capacity:
+		case u.draining || u.doubts > 0 || u.busy >= u.Capacity:
 		case u == avoid && p.othersLocked(avoid):
 		case best == nil || u.busy < best.busy || u.busy == best.busy && u.used < best.used:
 			best = u
@@ -296,7 +361,7 @@ func (p *Pool) freeLocked(avoid *Upstream) *Upstream {
 // othersLocked reports whether a worker other than u takes requests.
 func (p *Pool) othersLocked(u *Upstream) bool {
 	for _, o := range p.upstreams {
-		if o != u && !o.draining {
+		if o != u && !o.draining && o.doubts == 0 {
 			return true
 		}
 	}
@@ -306,6 +371,7 @@ func (p *Pool) othersLocked(u *Upstream) bool {
 func (p *Pool) linkLocked(w *waiter, front bool) {
 	w.queued = true
 	p.waiting++
+	p.peak = max(p.peak, p.busy+p.waiting)
 	switch {
 	case p.first == nil:
 		p.first, p.last = w, w
@@ -332,35 +398,4 @@ func (p *Pool) unlinkLocked(w *waiter) {
 		p.last = w.prev
 	}
 	w.prev, w.next = nil, nil
-}
-
-// PoolStats are a moment's numbers of a Pool.
-type PoolStats struct {
-	Workers int    // that take requests
-	Busy    int    // requests in workers' hands
-	Waiting int    // requests in the queue
-	Served  uint64 // requests given back by workers
-	Refused uint64 // requests that got no worker
-	Failing error  // why no worker can be started, or nil
-}
-
-// Stats returns the numbers of this moment.
-func (p *Pool) Stats() PoolStats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := PoolStats{Waiting: p.waiting, Served: p.stats.served, Refused: p.stats.refused, Failing: p.failing}
-	for _, u := range p.upstreams {
-		if !u.draining {
-			s.Workers++
-		}
-		s.Busy += u.busy
-	}
-	return s
-}
-
-// UpstreamStats returns how many requests u has in hand and has served.
-func (p *Pool) UpstreamStats(u *Upstream) (busy int, served uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return u.busy, u.served
 }

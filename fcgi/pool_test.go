@@ -127,7 +127,7 @@ func TestPoolDrainAvoidFailing(t *testing.T) {
 		p.Remove(b)
 		p.Remove(a)
 		failure := errors.New("import error")
-		p.SetFailing(failure)
+		p.SetFailing(failure, time.Time{})
 		if got := <-waits; !errors.Is(got.err, failure) {
 			t.Errorf("waiting without any worker: %v", got.err)
 		}

@@ -402,7 +402,7 @@ func (a *application) failing(e supervisor.Event) {
 	a.mu.Unlock()
 	a.log.Error("worker did not start", "app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID, "error", e.Err)
 	if failures >= 2 {
-		a.pool.SetFailing(e.Err)
+		a.pool.SetFailing(e.Err, time.Now())
 	}
 	a.wasTried()
 }
