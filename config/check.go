@@ -51,6 +51,10 @@ var notFor = map[string]string{
 	"ready":         "fcgi",
 	"timeout.start": "fcgi",
 	"timeout.stop":  "fcgi",
+
+	"user": "fcgi", "group": "fcgi", "new_privileges": "fcgi", "umask": "fcgi", "nice": "fcgi", "output.file": "fcgi",
+	"limits.open_files": "fcgi", "limits.memory": "fcgi", "limits.cpus": "fcgi", "limits.processes": "fcgi",
+	"limits.file_size": "fcgi", "limits.core": "fcgi",
 }
 
 func (a *App) meaningless(key string) bool {
@@ -68,6 +72,9 @@ func (r *reader) checkApp(a *App) {
 		}
 	}
 	r.checkPool(a)
+	if pos, ok := a.Set["new_privileges"]; ok && a.NewPrivileges && a.User == "" {
+		r.failf(pos, path+".new_privileges", "means nothing without user: frontd takes nothing from its own user's workers")
+	}
 	if a.Kind == KindDemo {
 		return
 	}

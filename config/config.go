@@ -46,6 +46,9 @@ type Server struct {
 	ShutdownTimeout time.Duration
 	// TrustedProxies are the peers whose X-Forwarded-* is believed. Default none.
 	TrustedProxies []netip.Prefix
+	// Cgroup is the folder of a control group that is ours alone. Empty: the one
+	// that systemd has delegated, if any.
+	Cgroup string
 	// TLS is the certificate of https:// listeners.
 	TLS TLS
 	// HeaderTimeout is the most that a request's head may take. Default 10s.
@@ -131,10 +134,37 @@ type App struct {
 	Threads int
 	// Env is added to the workers' environment, sorted by name.
 	Env []Variable
+	// User and Group are whom the workers run as, by name or number. Empty: frontd's own.
+	User, Group string
+	// NewPrivileges lets set-user-ID programs work for a User. Default false.
+	NewPrivileges bool
+	// Umask is the workers'. Default -1: frontd's own.
+	Umask int
+	// Nice is added to frontd's own. Default 0.
+	Nice int
+	// Bounds are what the workers may take of the machine.
+	Bounds Bounds
+	// Output is where what the workers print goes.
+	Output Output
 	// Body is how a request's body reaches the worker: "stream" or "spool".
 	Body string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
+}
+
+// Bounds are what an app's workers may take of the machine. 0 is no bound.
+type Bounds struct {
+	OpenFiles int     // of a process
+	Memory    int64   // bytes, of all workers in a control group, else of a process
+	CPUs      float64 // of all workers in a control group, else unbounded
+	Processes int     // and threads, of all workers in a control group, else of the user
+	FileSize  int64   // bytes, that a process may write to a file
+	Core      int64   // bytes of a core dump; 0 is none; default -1: as frontd was started
+}
+
+// Output is where an app's workers print to.
+type Output struct {
+	File string // absolute; empty is frontd's log
 }
 
 // Variable is one environment variable of the workers.
@@ -237,9 +267,11 @@ func Default() *Config {
 	}
 }
 
-func defaultApp() *App {
-	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}}
+// DefaultApp returns the app of an empty table, without a name and a kind.
+func DefaultApp() *App {
+	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}, Umask: unset, Bounds: Bounds{Core: unset}}
 }
+
 func defaultRoute() *Route { return &Route{Set: Set{}, Path: Path{Text: "/"}} }
 
 // App returns the app of that name, or nil.

@@ -99,6 +99,82 @@ var workers = func() form[int] {
 	return f
 }()
 
+// unset is the number of a setting whose zero means something.
+const unset = -1
+
+// umask is a mask of permissions, or unset.
+var umask = func() form[int] {
+	const want = `a mask such as "0027"`
+	f := parsed(want, func(_ *reader, s string) (int, error) {
+		m, err := strconv.ParseUint(s, 8, 9)
+		if err != nil {
+			return 0, fmt.Errorf(`%q is not a mask in octal, such as "0027"`, s)
+		}
+		if m&0o700 != 0 {
+			return 0, fmt.Errorf(`%q: the workers could not use their own files; want at most "0077"`, s)
+		}
+		return int(m), nil
+	}, func(int) string { return "" })
+	f.text = func(m int) string {
+		if m == unset {
+			return `""`
+		}
+		return quote(fmt.Sprintf("%04o", m))
+	}
+	f.schema = property{"type": "string", "pattern": `^0?[0-7]{3}$|\$\{`}
+	return f
+}()
+
+// bound is a size that is no limit, 0, or at least low: less is a slip of the pen.
+func bound(low int64) form[int64] {
+	f := size
+	f.read = func(r *reader, n *node) (int64, error) {
+		v, err := size.read(r, n)
+		if err == nil && v != 0 && v < low {
+			return 0, fmt.Errorf("%s is too little to start anything, at least %s", formatSize(v), formatSize(low))
+		}
+		return v, err
+	}
+	return f
+}
+
+// coreSize is a size, or unset.
+var coreSize = func() form[int64] {
+	f := size
+	f.text = func(v int64) string {
+		if v == unset {
+			return `""`
+		}
+		return formatSize(v)
+	}
+	return f
+}()
+
+// maxCPUs is a typing error, not a machine.
+const maxCPUs = 4096
+
+// cpus is a number of CPUs, with a fraction or without.
+var cpus = form[float64]{
+	read: func(r *reader, n *node) (float64, error) {
+		const want = "a number of CPUs such as 1.5"
+		kind := n.kind
+		if kind != integer {
+			kind = float
+		}
+		s, err := r.scalar(n, kind, want)
+		if err != nil {
+			return 0, err
+		}
+		v, err := strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
+		if err != nil || !(v == 0 || v >= 0.01 && v <= maxCPUs) {
+			return 0, fmt.Errorf("%s, want %s, from 0.01 to %d, or 0", s, want, maxCPUs)
+		}
+		return v, nil
+	},
+	text:   func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) },
+	schema: fromEnv(property{"type": "number", "minimum": 0, "maximum": maxCPUs}),
+}
+
 // body is how a body reaches the worker.
 var body = oneOf("stream", "spool")
 

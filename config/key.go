@@ -142,7 +142,6 @@ func must[S any](k key[S]) key[S] {
 // nobody takes them for a slip of the pen.
 var planned = map[string]bool{
 	"metrics": true, "mail": true,
-	"app.user": true, "app.limits": true,
 	"route.exception": true, "route.session": true,
 }
 

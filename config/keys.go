@@ -28,6 +28,9 @@ var serverKeys = append([]key[Server]{
 	field("body_rate", size,
 		`the slowest that a request's body may come, in bytes a second, then 408; 0 is no limit`,
 		func(s *Server) *int64 { return &s.BodyRate }),
+	field("cgroup", path("a control group's folder"),
+		`a control group (version 2) for the workers' own, which is frontd's alone and holds no processes; without it, the one that systemd made frontd's (Delegate=yes)`,
+		func(s *Server) *string { return &s.Cgroup }),
 	inner("tls", `the certificate of https:// listeners; read again at each reload`, tlsKeys,
 		func(s *Server) *TLS { return &s.TLS }),
 }, lift(limitKeys, func(s *Server) *Limits { return &s.Limits })...)
@@ -123,9 +126,41 @@ var appKeys = append([]key[App]{
 		func(a *App) *int { return &a.Threads }),
 	field("env", environment, `variables of the workers, who inherit only PATH, HOME, LANG and TZ; "file:/path" reads a secret from a file`,
 		environ),
+	field("user", anyText("a user's name or number"), `the user that the workers run as, by name or number, with its groups; frontd must be root for any other than its own`,
+		func(a *App) *string { return &a.User }),
+	field("group", anyText("a group's name or number"), `the workers' group in the place of the user's own, by name or number`,
+		func(a *App) *string { return &a.Group }),
+	field("new_privileges", yesNo, `whether set-user-ID programs (sudo, some sendmail) still work for the workers of another user`,
+		func(a *App) *bool { return &a.NewPrivileges }),
+	field("umask", umask, `the permissions that files made by the workers never get, octal; without it, frontd's own`,
+		func(a *App) *int { return &a.Umask }),
+	field("nice", count(-20, 19), `how much the workers yield to others for the CPU: 19 always, -20 never; below frontd's own needs root`,
+		func(a *App) *int { return &a.Nice }),
+	inner("limits", `the most that the workers may take of the machine; 0 is no limit`, boundKeys,
+		func(a *App) *Bounds { return &a.Bounds }),
+	inner("output", `where what the workers print goes`, []key[Output]{
+		field("file", path("a file's path"), `a file of their own, opened again on SIGUSR1; without it, frontd's log`,
+			func(o *Output) *string { return &o.File }),
+	}, func(a *App) *Output { return &a.Output }),
 	field("body", body, `how a request's body reaches the worker: "stream", as it comes, or "spool", the whole of it first, so that its length is always known and no slow client holds a worker`,
 		func(a *App) *string { return &a.Body }),
 }, lift(limitKeys, func(a *App) *Limits { return &a.Limits })...)
+
+// boundKeys are what an app may take of the machine.
+var boundKeys = []key[Bounds]{
+	field("open_files", count(0, 1<<20), `open descriptors of a process`,
+		func(b *Bounds) *int { return &b.OpenFiles }),
+	field("memory", bound(16<<20), `memory of all workers together, in a control group; without one, of each process by itself`,
+		func(b *Bounds) *int64 { return &b.Memory }),
+	field("cpus", cpus, `processor time of all workers together, in CPUs: 1.5 is one and a half; only in a control group`,
+		func(b *Bounds) *float64 { return &b.CPUs }),
+	field("processes", count(0, 1<<20), `processes and threads of all workers together, in a control group; without one, of the user, where it is the app's own`,
+		func(b *Bounds) *int { return &b.Processes }),
+	field("file_size", bound(1), `the largest file that a process may write`,
+		func(b *Bounds) *int64 { return &b.FileSize }),
+	field("core", coreSize, `the largest core dump of a process, 0 for none; without it, as frontd was started`,
+		func(b *Bounds) *int64 { return &b.Core }),
+}
 
 // routeKeys is a [[route]] table.
 var routeKeys = append([]key[Route]{

@@ -160,7 +160,7 @@ func (r *reader) apps(e entry) []*App {
 			r.failf(in.pos, in.value.path, "%q is not an app's name: letters, digits, - and _, at most %d", in.name, maxAppName)
 			continue
 		}
-		a := defaultApp()
+		a := DefaultApp()
 		a.Name, a.Pos = in.name, in.pos
 		r.enter("app", in.value.path, a.Set)
 		readTable(r, in.value, appKeys, a)

@@ -38,12 +38,16 @@ var wrong = []struct{ name, file, errors string }{
 	{"key of another table", "[server]\n\nworkers = 2", `3:1: server.workers: unknown key, it belongs to [app.NAME]; allowed…`},
 	{"unknown key in an inner table", "[server]\ntimeout = { requst = \"1s\" }", `2:13: server.timeout.requst: unknown key, did you mean "request"?…`},
 	{"planned section", "[mail]\nsmtp = 1", `1:2: mail: not yet available in this version`},
-	{"planned keys", "[app.a]\nkind = \"demo\"\nuser = \"x\"\nlimits.memory = 1",
-		"3:1: app.a.user: not yet available in this version\n4:1: app.a.limits: not yet…"},
 	{"elastic workers", "[app.a]\nkind = \"demo\"\nworkers = { min = 3, max = 2 }\n[app.b]\nkind = \"demo\"\nworkers = { spare = 1, least = 2 }\n[app.c]\nkind = \"demo\"\nworkers = { max = 2, spare = 3, idle = \"1s\" }",
 		"1:6: app.a: one of 3…\n3:11: app.a.workers: min is 3 and max is 2\n4:6: app.b: one of 3…\n6:11: app.b.workers: max is missing…\n6:24: app.b.workers.least: unknown key…\n7:6: app.c: one of 3…\n9:11: app.c.workers: spare is 3 and max is 2…"},
 	{"recycling", "[app.a]\nkind = \"demo\"\nready = \"health\"\nrecycle = { jitter = 1.5, requests = -1 }",
 		"3:9: app.a.ready: \"health\" is not a path of a URL…\n4:22: app.a.recycle.jitter: 1.5, want a share from 0 to 1…\n4:38: app.a.recycle.requests: -1, want an integer…"},
+	{"isolation", "[app.a]\nkind = \"demo\"\nuser = \"\"\numask = \"0777\"\nnice = 20\nlimits = { memory = 4096, cpus = -1, processes = -1 }\nnew_privileges = true",
+		"3:8: app.a.user: empty…\n4:9: app.a.umask: \"0777\": the workers could not use their own files…\n5:8: app.a.nice: 20, want an integer from -20 to 19\n" +
+			"6:21: app.a.limits.memory: \"4KiB\" is too little to start anything, at least \"16MiB\"\n6:34: app.a.limits.cpus: -1, want a number of CPUs…\n6:50: app.a.limits.processes: -1, want…\n" +
+			"7:1: app.a.new_privileges: means nothing without user…"},
+	{"isolation of what is not ours", "[app.a]\nkind = \"fcgi\"\ntarget = \":1\"\nuser = \"x\"\nlimits.memory = \"1GiB\"",
+		"4:1: app.a.user: means nothing to an app of kind \"fcgi\"\n5:8: app.a.limits.memory: means…"},
 	{"wrong types", "server = 1\n[log]\naccess = 1\nfile = true\n[app]\nx = 2",
 		"1:10: server: an integer, want a table: [server]\n3:10: log.access: an integer, want true or false\n4:8: log.file: a boolean, want a file's path\n6:1: app.x: an integer, want a table for each app: [app.NAME]"},
 	{"listen is not a list", "[server]\nlisten = \":1\"", `2:10: server.listen: a string, want a list: [ … ]`},

@@ -27,7 +27,7 @@ func objectSchema[S any](keys []key[S], from *S) property {
 // for editors. It is looser than Parse, which also sees what settings mean together.
 func Schema() []byte {
 	d := Default()
-	app := objectSchema(appKeys, defaultApp())
+	app := objectSchema(appKeys, DefaultApp())
 	route := objectSchema(routeKeys, defaultRoute())
 	server := objectSchema(serverKeys, &d.Server)
 	log := objectSchema(logKeys, &d.Log)

@@ -19,6 +19,11 @@ kind = "wsgi"
 target = "a:create_app()"
 threads = 2
 timeout = { request = "1h" }
+user = "blog"
+umask = "0027"
+nice = 5
+limits = { open_files = 4096, memory = "1GiB", cpus = 1.5, processes = 64, core = 0 }
+output = { file = "a.log" }
 [app.a.env]
 B = "$$$${X} é"
 C = "text:file:x"

@@ -1,12 +1,11 @@
 package supervisor
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,17 +19,21 @@ type engine struct {
 	running sync.WaitGroup
 	guard   *guard // nil: none
 	oom     oomWatch
+
+	launcher []string // argv; empty: none
+	cgroup   *Cgroup  // nil: none
+	leaves   atomic.Uint64
 }
 
 // oomSample is how often the out-of-memory counters are read. A kill is told
 // from an earlier one by two samples, so up to twice this long after it.
 const oomSample = 2 * time.Second
 
-func newEngine(guardArgs []string) (*engine, error) {
-	e := &engine{jobs: make(chan func()), quit: make(chan struct{})}
+func newEngine(o Options) (*engine, error) {
+	e := &engine{jobs: make(chan func()), quit: make(chan struct{}), launcher: o.Launcher, cgroup: o.Cgroup}
 	e.running.Go(e.spawner) // close waits for it
-	if len(guardArgs) > 0 {
-		g, err := startGuard(guardArgs)
+	if len(o.Guard) > 0 {
+		g, err := startGuard(o.Guard)
 		if err != nil {
 			e.close()
 			return nil, err
@@ -52,6 +55,7 @@ func (e *engine) close() {
 	}
 	close(e.quit)
 	e.running.Wait()
+	e.cgroup.close()
 }
 
 // spawner starts all processes from one thread. PR_SET_PDEATHSIG kills a child
@@ -95,55 +99,4 @@ func closeOnExecAll() {
 			syscall.CloseOnExec(fd)
 		}
 	}
-}
-
-// launch starts a worker's process: fd 0 is stdin, 1 and 2 are pipes to us,
-// and there is no other.
-func (e *engine) launch(spec *Spec, stdin *os.File) (process, int, error) {
-	path, err := spec.executable() // again, for it may have gone or come since
-	if err != nil {
-		return nil, 0, err
-	}
-	if stdin == nil {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			return nil, 0, err
-		}
-		defer null.Close()
-		stdin = null
-	}
-	c := &child{engine: e}
-	outs, err := c.makePipes()
-	if err != nil {
-		return nil, 0, fmt.Errorf("start %s: %w", path, err)
-	}
-	defer outs[0].Close()
-	defer outs[1].Close()
-	attr := &os.ProcAttr{
-		Dir:   spec.Dir,
-		Env:   e.environ(spec),
-		Files: []*os.File{stdin, outs[0], outs[1]},
-		Sys:   workerAttr(spec.Credential),
-	}
-	done := make(chan struct{})
-	e.jobs <- func() {
-		defer close(done)
-		if c.proc, err = os.StartProcess(path, spec.Args, attr); err == nil && e.guard != nil {
-			e.guard.add(c.proc.Pid)
-		}
-	}
-	<-done
-	if err != nil {
-		c.closePipes()
-		return nil, 0, fmt.Errorf("start %s in %s: %w", path, filepath.Join(spec.Dir, "."), err)
-	}
-	return c, c.proc.Pid, nil
-}
-
-func (e *engine) environ(spec *Spec) []string {
-	if e.guard == nil {
-		return spec.Env
-	}
-	env := make([]string, 0, len(spec.Env)+1)
-	return append(append(env, spec.Env...), e.guard.mark())
 }

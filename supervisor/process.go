@@ -12,6 +12,9 @@ type child struct {
 	engine *engine
 	proc   *os.Process
 	pipes  [2]*os.File // stdout, stderr
+	leaf   *leaf       // nil: none
+
+	oomKilled bool // by leaf; set by release
 
 	mu     sync.Mutex
 	reaped bool // its number may be another's by now
@@ -43,6 +46,9 @@ func (c *child) signal(sig syscall.Signal) {
 	defer c.mu.Unlock()
 	if !c.reaped {
 		syscall.Kill(-c.proc.Pid, sig) // it is there, and ours: nothing can go wrong
+		if sig == syscall.SIGKILL && c.leaf != nil {
+			c.leaf.kill() // as well what is in other process groups
+		}
 	}
 }
 
@@ -68,6 +74,9 @@ func (c *child) run(line func(stream string, line []byte)) Exit {
 		readers.Go(outputs[i].run) // Wait below
 	}
 	state, err := c.reap()
+	if c.leaf != nil {
+		c.leaf.remove()
+	}
 	for _, o := range outputs {
 		o.finish()
 	}
@@ -79,16 +88,30 @@ func (c *child) run(line func(stream string, line []byte)) Exit {
 	}
 	if ws := state.Sys().(syscall.WaitStatus); ws.Signaled() {
 		exit.Signal = ws.Signal()
-		exit.OOM = exit.Signal == syscall.SIGKILL && c.engine.oom.happened()
+		exit.OOM = exit.Signal == syscall.SIGKILL && c.outOfMemory()
 	} else {
 		exit.Code = ws.ExitStatus()
 	}
 	return exit
 }
 
-// release kills what is left of the group and strikes it off the guard's list.
+// outOfMemory asks the worker's own control group, and where there is none,
+// the counters of ours or of the machine.
+func (c *child) outOfMemory() bool {
+	if c.leaf != nil && c.leaf.memory {
+		return c.oomKilled
+	}
+	return c.engine.oom.happened()
+}
+
+// release kills what is left of the group, and of the control group, and
+// strikes both off the guard's list.
 func (c *child) release() {
 	syscall.Kill(-c.proc.Pid, syscall.SIGKILL)
+	if c.leaf != nil {
+		c.oomKilled = c.leaf.outOfMemory()
+		c.leaf.kill()
+	}
 	if c.engine.guard != nil {
 		c.engine.guard.remove(c.proc.Pid)
 	}

@@ -11,6 +11,12 @@ func workerAttr(cred *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: cred}
 }
 
+// join is never called: there is no control group.
+func join(*syscall.SysProcAttr, *os.File) {}
+
+// adjustOOMScore has nothing to adjust here.
+func adjustOOMScore(string) {}
+
 // reap waits for the process and then kills the rest of its group. Between the
 // two its number could in theory become another's; Linux does better.
 func (c *child) reap() (*os.ProcessState, error) {

@@ -45,6 +45,9 @@ func (g *Group) Prepare(ctx context.Context, spec Spec) (*Change, error) {
 	if spec.Name != g.name {
 		return nil, fmt.Errorf("app %q: cannot be replaced by %q", g.name, spec.Name)
 	}
+	if err := g.sup.preflight(&spec); err != nil {
+		return nil, err
+	}
 	// A listener that workers share already keeps the mode they gave it.
 	g.mu.Lock()
 	shared := g.plan.spec.Listener

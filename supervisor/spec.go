@@ -37,8 +37,22 @@ type Spec struct {
 	// the supervisor has a guard: FRONTD_GUARD.
 	Env []string
 
-	// Credential is the user and groups to run as. nil: our own.
+	// Credential is the user and groups to run as. nil: our own. With
+	// Options.Launcher, Dir, Path and Needs are tried as that user before
+	// anything is started or replaced.
 	Credential *syscall.Credential
+
+	// NoNewPrivileges takes their effect from set-user-ID programs, for the
+	// worker and all that it starts.
+	NoNewPrivileges bool
+
+	// Needs are files and folders that the worker has to be able to read.
+	Needs []string
+
+	// Umask, Nice and Bounds, if they are set, need Options.Launcher and Linux.
+	Umask  *int // nil: our own
+	Nice   int  // added to our own, -20 to 19
+	Bounds Bounds
 
 	// Workers is how many run, 0 or more.
 	Workers int
@@ -106,6 +120,7 @@ func (s Spec) normalized() (Spec, error) {
 	if s.SocketDir != "" && s.Listener != nil {
 		errs = append(errs, errors.New("both a socket directory and a shared listener"))
 	}
+	errs = append(errs, s.Bounds.check())
 	if s.Dir != "" {
 		if err := checkDir(s.Dir); err != nil {
 			errs = append(errs, err)

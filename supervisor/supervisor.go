@@ -46,6 +46,14 @@ type Options struct {
 	// {"/proc/self/exe", "guard"}. Empty: no guard; then only Linux takes the
 	// workers along when this process is killed, and not their children.
 	Guard []string
+
+	// Launcher is the argv of a program whose body is LaunchMain: it sets for a
+	// worker what a Spec has of Credential, NoNewPrivileges, Umask, Nice and
+	// Bounds, and becomes the worker. Empty: only Credential can be set.
+	Launcher []string
+
+	// Cgroup, if not nil, holds the workers. See Cgroup.
+	Cgroup *Cgroup
 }
 
 // ErrStopped is what is asked of a group or a Supervisor that stops.
@@ -97,6 +105,9 @@ func (s *Supervisor) Start(spec Spec) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.preflight(&spec); err != nil {
+		return nil, err
+	}
 	if err := setBlocking(spec.Listener); err != nil {
 		return nil, fmt.Errorf("app %q: %w", spec.Name, err)
 	}
@@ -129,7 +140,7 @@ func (s *Supervisor) startEngine() error {
 	if s.engine != nil || s.launch != nil {
 		return nil
 	}
-	e, err := newEngine(s.options.Guard)
+	e, err := newEngine(s.options)
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	if err != nil {
 		return supervisor.Spec{}, err
 	}
-	return supervisor.Spec{
+	spec := supervisor.Spec{
 		Name: a.name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir,
 		Env:     slices.Concat(baseEnv(), procsEnv(c), cmd.Env, c.Environ()),
 		Workers: workersOf(c), SocketDir: dir,
@@ -144,7 +144,8 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 		Drain: a.drain,
 
 		StartTimeout: limits.Timeout.Start, StopTimeout: limits.Timeout.Stop,
-	}, nil
+	}
+	return spec, confine(&spec, c)
 }
 
 // workerArgs is a worker's argv: §2.2 wants the program's base name first.
@@ -185,6 +186,7 @@ func (a *application) start(sup *supervisor.Supervisor, limits config.Limits, di
 	if err != nil {
 		return &usageError{err: err} // it names what is not there
 	}
+	sayShortfall(a.log, a.name, sup.Shortfall(&spec))
 	group, err := sup.Start(spec)
 	if err != nil {
 		return err

@@ -113,9 +113,11 @@ func (d *daemon) newSupervisor() (*supervisor.Supervisor, error) {
 		return nil, err
 	}
 	return supervisor.New(supervisor.Options{
-		Events: d.event,
-		Output: d.log.output,
-		Guard:  []string{path, guardName},
+		Events:   d.event,
+		Output:   d.log.output,
+		Guard:    []string{path, guardName},
+		Launcher: []string{path, launchName},
+		Cgroup:   openCgroup(d.config, d.log),
 	}), nil
 }
 

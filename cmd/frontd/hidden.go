@@ -15,6 +15,7 @@ import (
 const (
 	appworkerName = "appworker"
 	guardName     = "guard"
+	launchName    = "launch"
 )
 
 // appworkerCommand makes frontd one worker, so that it runs from one file.
@@ -39,6 +40,17 @@ func guardCommand() *cobra.Command {
 		Run: func(*cobra.Command, []string) {
 			nameProcess("frontd-guard")
 			supervisor.GuardMain()
+		},
+	}
+}
+
+// launchCommand is what becomes a worker that has a user or limits of its own.
+func launchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: launchName, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			supervisor.LaunchMain()
+			return &saidError{exitFailed} // it has told frontd why
 		},
 	}
 }

@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 		serveCommand(), poolCommand(), checkCommand(), configCommand(),
 		statusCommand(), reloadCommand(), restartCommand(), scaleCommand(), stopCommand(),
 		requestCommand(), versionCommand(),
-		appworkerCommand(), guardCommand(),
+		appworkerCommand(), guardCommand(), launchCommand(),
 	)
 	strictCompletion(root)
 	return root

@@ -81,10 +81,9 @@ func appConfig(cmd *cobra.Command, args []string) (*config.Config, string, error
 		return nil, "", &usageError{err: err}
 	}
 	c := config.Default()
-	a := &config.App{
-		Set: config.Set{}, Name: appName(hosted), Kind: config.Kind(hosted.Kind),
-		Target: hosted.Target, Command: hosted.Args, Directory: hosted.Dir, Threads: 1, Body: "stream",
-	}
+	a := config.DefaultApp()
+	a.Name, a.Kind = appName(hosted), config.Kind(hosted.Kind)
+	a.Target, a.Command, a.Directory = hosted.Target, hosted.Args, hosted.Dir
 	if hosted.Kind == app.FCGI {
 		if a.Address, err = config.ParseAddress(hosted.Target); err != nil {
 			return nil, "", &usageError{err: err}
@@ -204,6 +203,9 @@ func check(stdout, stderr io.Writer, file string) error {
 	for _, a := range c.Apps {
 		key := "app." + a.Name
 		told := slices.ContainsFunc(errs, func(e config.Error) bool { return e.Key == key || strings.HasPrefix(e.Key, key+".") })
+		if err := checkIdentity(a); err != nil {
+			errs = append(errs, config.Error{File: file, Pos: a.Pos, Key: key, Reason: err.Error()})
+		}
 		if err := checkApp(a); err != nil && !told {
 			errs = append(errs, config.Error{File: file, Pos: a.Pos, Key: key, Reason: err.Error()})
 		}

@@ -1,0 +1,230 @@
+package supervisor
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// canLaunch is whether LaunchMain does anything here.
+const canLaunch = true
+
+// Of prctl(2) and getrlimit(2); package syscall does not have them all.
+const (
+	prSetPdeathsig  = 1
+	prSetNoNewPrivs = 38
+	rlimitNproc     = 6
+)
+
+// workerOOMScore is added to a worker's badness: where the machine runs out of
+// memory, a worker goes before frontd does, in 1000ths of the memory.
+const workerOOMScore = 300
+
+// LaunchMain is the whole body of a process that is about to become a worker:
+// it takes its order from descriptor 3, sets what can only be set from
+// within, gives up its rights and executes the worker. It returns only if
+// that did not work, which it has told then, and the process is to exit.
+func LaunchMain() {
+	// Priority and PDEATHSIG are of a thread, and the one that executes stays.
+	runtime.LockOSThread()
+	socket := os.NewFile(launchFD, "launch")
+	syscall.CloseOnExec(launchFD)
+	line, err := bufio.NewReader(socket).ReadBytes('\n')
+	if err != nil {
+		return // whoever was to give an order is gone
+	}
+	var order launchOrder
+	if err = json.Unmarshal(line, &order); err == nil {
+		err = order.run()
+	}
+	if err != nil {
+		socket.WriteString(formatLaunchError(err))
+	}
+	socket.Close()
+}
+
+// run does what is ordered, in the only order that works: what needs our
+// rights, the rights, what they would have undone, what the new user is able
+// to, and the memory last, of which we need some ourselves.
+func (o *launchOrder) run() error {
+	if o.Umask != nil {
+		syscall.Umask(*o.Umask)
+	}
+	if err := o.renice(); err != nil {
+		return err
+	}
+	adjustOOMScore("self")
+	if err := o.limit(); err != nil {
+		return err
+	}
+	if err := o.become(); err != nil {
+		return err
+	}
+	if err := o.access(); err != nil || o.OnlyCheck {
+		return err
+	}
+	if o.DataMemory && o.Bounds.Memory > 0 {
+		if err := setLimit("memory", syscall.RLIMIT_DATA, uint64(o.Bounds.Memory)); err != nil {
+			return err
+		}
+	}
+	err := syscall.Exec(o.Path, o.Args, o.Env)
+	return fmt.Errorf("uid %d cannot run %s: %w", syscall.Getuid(), o.Path, err)
+}
+
+func (o *launchOrder) renice() error {
+	if o.Nice == 0 {
+		return nil
+	}
+	now, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0) // 20 - nice, as the kernel has it
+	if err != nil {
+		return fmt.Errorf("nice: %w", err)
+	}
+	want := min(max(20-now+o.Nice, -20), 19)
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, want); err != nil {
+		return fmt.Errorf("nice %d: %w", o.Nice, err)
+	}
+	return nil
+}
+
+func (o *launchOrder) limit() error {
+	b := o.Bounds
+	var errs []error
+	set := func(name string, resource int, n int64) {
+		if n > 0 {
+			errs = append(errs, setLimit(name, resource, uint64(n)))
+		}
+	}
+	set("open_files", syscall.RLIMIT_NOFILE, int64(b.OpenFiles))
+	set("file_size", syscall.RLIMIT_FSIZE, b.FileSize)
+	if o.UserProcesses {
+		set("processes", rlimitNproc, int64(b.Processes))
+	}
+	if b.Core != nil {
+		errs = append(errs, setLimit("core", syscall.RLIMIT_CORE, uint64(*b.Core)))
+	}
+	return errors.Join(errs...)
+}
+
+// setLimit sets both limits, so that the worker cannot raise its own again.
+func setLimit(name string, resource int, n uint64) error {
+	if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+		var now syscall.Rlimit
+		if syscall.Getrlimit(resource, &now) == nil && n > now.Max {
+			return fmt.Errorf("limits.%s: %d is over what frontd was started with, %d: %w", name, n, now.Max, err)
+		}
+		return fmt.Errorf("limits.%s: %d: %w", name, n, err)
+	}
+	return nil
+}
+
+// become changes to the worker's user, for good.
+func (o *launchOrder) become() error {
+	if c := o.Credential; c != nil {
+		groups := make([]int, len(c.Groups))
+		for i, g := range c.Groups {
+			groups[i] = int(g)
+		}
+		if err := syscall.Setgroups(groups); err != nil && !c.NoSetGroups {
+			return fmt.Errorf("cannot take the groups of uid %d: %w", c.Uid, err)
+		}
+		if err := syscall.Setresgid(int(c.Gid), int(c.Gid), int(c.Gid)); err != nil {
+			return fmt.Errorf("cannot become gid %d: %w", c.Gid, err)
+		}
+		if err := syscall.Setresuid(int(c.Uid), int(c.Uid), int(c.Uid)); err != nil {
+			return fmt.Errorf("cannot become uid %d: %w", c.Uid, err)
+		}
+	}
+	if o.OnlyCheck {
+		return nil // whoever asked sees to our end
+	}
+	// The change has taken it from us; and it counts from now on only.
+	if err := prctl(prSetPdeathsig, uintptr(syscall.SIGKILL)); err != nil {
+		return fmt.Errorf("ask to die with frontd: %w", err)
+	}
+	if os.Getppid() != o.Parent {
+		return errors.New("frontd is gone")
+	}
+	if o.NoNewPrivileges {
+		if err := prctl(prSetNoNewPrivs, 1); err != nil {
+			return fmt.Errorf("give up new privileges: %w", err)
+		}
+	}
+	return nil
+}
+
+func prctl(option, value uintptr) error {
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, option, value, 0, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// Of access(2).
+const (
+	mayExecute = 1
+	mayRead    = 4
+)
+
+// access tries what the worker needs, to tell which path it is that its user
+// is kept out of.
+func (o *launchOrder) access() error {
+	if o.Dir != "" {
+		if err := syscall.Chdir(o.Dir); err != nil {
+			return o.denied("enter the working directory", o.Dir, err)
+		}
+	}
+	for _, path := range o.Needs {
+		if err := syscall.Access(path, mayRead); err != nil {
+			return o.denied("read", path, err)
+		}
+	}
+	if err := syscall.Access(o.Path, mayExecute); err != nil {
+		return o.denied("run", o.Path, err)
+	}
+	return nil
+}
+
+// denied names the path, and the folder above it that is the reason.
+func (o *launchOrder) denied(what, path string, err error) error {
+	why := ""
+	if errors.Is(err, fs.ErrPermission) {
+		why = blame(path)
+	}
+	return fmt.Errorf("uid %d cannot %s %s: %w%s", syscall.Getuid(), what, path, err, why)
+}
+
+// blame finds the first folder on the way to path that cannot be searched.
+func blame(path string) string {
+	var ways []string
+	for dir := filepath.Dir(filepath.Clean(path)); ; dir = filepath.Dir(dir) {
+		ways = append(ways, dir)
+		if dir == "/" || dir == "." {
+			break
+		}
+	}
+	for _, dir := range slices.Backward(ways) {
+		if syscall.Access(dir, mayExecute) != nil {
+			fi, err := os.Stat(dir)
+			if err != nil {
+				return ""
+			}
+			return fmt.Sprintf(" (%s has mode %s)", dir, strings.TrimPrefix(fi.Mode().String(), "d"))
+		}
+	}
+	return ""
+}
+
+// adjustOOMScore makes a process of ours a worker in the eyes of the kernel's
+// out-of-memory killer. That it may not be is no reason not to run it.
+func adjustOOMScore(pid string) {
+	os.WriteFile("/proc/"+pid+"/oom_score_adj", fmt.Appendf(nil, "%d", workerOOMScore), 0)
+}
