@@ -33,7 +33,12 @@ type Gateway struct {
 	// Note, if not nil, gets what an operator should know of a request that
 	// was answered all the same: a nonzero application status, a body longer
 	// than declared.
-	Note  func(x *Exchange, what string)
+	Note func(x *Exchange, what string)
+	// Overdue, if not nil, is told of a request that took too long, before its
+	// client is. Where it returns true it has seen to it that the worker gets no
+	// request any more; else Upstream.Kill is called.
+	Overdue func(u *fcgi.Upstream, f Flight) bool
+
 	mu    sync.Mutex // guards the fields below
 	calls map[*call]struct{}
 	lost  []Flight // taken from workers by their death, the latest
@@ -101,6 +106,22 @@ func (g *Gateway) Lost(pid int) []Flight {
 		list = append(list, f)
 		return true
 	})
+	return list
+}
+
+// Slow returns the requests that workers have had in hand for longer than
+// Settings.Slow, each once.
+func (g *Gateway) Slow() []Flight {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []Flight
+	now := time.Now()
+	for c := range g.calls {
+		if limit := c.x.Settings.Slow; limit > 0 && !c.slow && now.Sub(c.given) >= limit {
+			c.slow = true
+			list = append(list, c.flight(now))
+		}
+	}
 	return list
 }
 

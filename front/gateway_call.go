@@ -31,6 +31,7 @@ type call struct {
 	resp     *fcgi.Response
 	busy     interface{ Wait() } // still reads the body
 	unclean  bool                // given up before its end
+	evicted  bool                // its worker gets no other request, and goes
 	settled  <-chan struct{}     // closed when the worker is done with it all the same
 	last     *fcgi.Upstream      // that had it in hand last
 	spool    io.Closer
@@ -38,6 +39,8 @@ type call struct {
 	mu       sync.Mutex     // guards the fields below, and Exchange.WorkerTime
 	upstream *fcgi.Upstream // in whose hands it is, or nil
 	holding  int            // the attempt that is
+
+	slow bool // guarded by g.mu: told by Slow
 }
 
 // prepare makes the parameters, and the body ready to be sent.
@@ -83,6 +86,9 @@ func (c *call) ask() (*fcgi.Response, error) {
 		}
 		if died(err) {
 			c.g.noteLost(c)
+			if !c.g.External {
+				c.g.Pool.Suspect(u)
+			}
 		}
 		if lost, ok := errors.AsType[*fcgi.RequestError](err); ok {
 			c.settled = lost.Settled()
@@ -124,6 +130,8 @@ func (c *call) release() {
 	u := c.letGo(c.attempts)
 	switch {
 	case u == nil:
+	case c.evicted: // nobody waits for this place
+		c.g.Pool.Release(u)
 	case c.unclean && u.Transport.Flow && c.settled != nil:
 		go c.g.settleShared(u, c.settled, c.x.Settings.RequestTimeout)
 		// Its end gives the place back to the pool.

@@ -3,6 +3,7 @@ package front
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/frontd/frontd/fcgi"
 )
@@ -16,8 +17,8 @@ func (e *clientError) Unwrap() error { return e.err }
 // fail ends the request with the answer of its cause.
 func (c *call) fail(err error) {
 	cause, detail := c.causeOf(err)
-	if u := c.last; cause == RequestTimeout && u != nil && u.Kill != nil {
-		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
+	if cause == RequestTimeout && c.last != nil {
+		c.overdue(c.last)
 	}
 	c.unclean = true
 	c.finish()
@@ -26,6 +27,17 @@ func (c *call) fail(err error) {
 		c.reset()
 	}
 	Fail(c.w, c.r, cause, detail)
+}
+
+// overdue frees the worker of a request that took too long: of that request.
+func (c *call) overdue(u *fcgi.Upstream) {
+	f := c.flight(time.Now())
+	if c.g.Overdue != nil {
+		c.evicted = c.g.Overdue(u, f)
+	}
+	if !c.evicted && u.Kill != nil {
+		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
+	}
 }
 
 // reset breaks the connection of an HTTP/1.0 client: to it a mere close is

@@ -15,6 +15,7 @@ type Settings struct {
 	QueueTimeout     time.Duration // waiting for a free worker; over it 503, queue-timeout
 	RequestTimeout   time.Duration // a worker's whole time; over it 504, request-timeout
 	FirstByteTimeout time.Duration // a worker's time to the head of its answer; over it 504
+	Slow             time.Duration // a worker's time until Gateway.Slow tells of the request
 
 	// BodyIdle bounds the wait for the next bytes of a body, and after
 	// BodyGrace it must have come at BodyMinRate bytes a second on the whole.
@@ -60,6 +61,7 @@ type Override struct {
 	QueueTimeout     *time.Duration
 	RequestTimeout   *time.Duration
 	FirstByteTimeout *time.Duration
+	Slow             *time.Duration
 	BodyIdle         *time.Duration
 	BodyGrace        *time.Duration
 	BodyMinRate      *int64
@@ -78,6 +80,7 @@ func (s Settings) With(overrides ...Override) Settings {
 		take(&s.QueueTimeout, o.QueueTimeout)
 		take(&s.RequestTimeout, o.RequestTimeout)
 		take(&s.FirstByteTimeout, o.FirstByteTimeout)
+		take(&s.Slow, o.Slow)
 		take(&s.BodyIdle, o.BodyIdle)
 		take(&s.BodyGrace, o.BodyGrace)
 		take(&s.BodyMinRate, o.BodyMinRate)

@@ -168,7 +168,7 @@ func settings(c *config.Config, l config.Limits, spool, dev bool) front.Settings
 	}
 	s.ResponseBuffer, s.ResponseFile = l.ResponseBuffer, l.ResponseFile
 	s.QueueTimeout = l.Queue.Timeout
-	s.RequestTimeout, s.FirstByteTimeout = l.Timeout.Request, l.Timeout.FirstByte
+	s.RequestTimeout, s.FirstByteTimeout, s.Slow = l.Timeout.Request, l.Timeout.FirstByte, l.Timeout.Slow
 	s.BodyMinRate = c.Server.BodyRate
 	s.Spool, s.ShowErrors = spool, dev
 	return s
