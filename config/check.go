@@ -10,6 +10,7 @@ import (
 // and what contradicts another.
 func (r *reader) check(c *Config) {
 	r.checkListeners(&c.Server)
+	r.checkMetrics(c)
 	for _, a := range c.Apps {
 		r.checkApp(a)
 	}
@@ -37,6 +38,24 @@ func (r *reader) checkListeners(s *Server) {
 	}
 	if at, ok := s.Set["tls"]; ok && !https {
 		r.warnf(at, "server.tls", "no listener is https://, so the certificate is not used")
+	}
+}
+
+// checkMetrics holds the listener of the numbers to plain HTTP at a place of its own.
+func (r *reader) checkMetrics(c *Config) {
+	at, m := c.Metrics.Set["listen"], c.Metrics.Listen
+	switch {
+	case m.Scheme != "" && m.Scheme != "http":
+		r.failf(at, "metrics.listen", "%q: numbers are told by plain HTTP only", m)
+	case m.Net == "unix" && m.Addr == c.Server.Control:
+		r.failf(at, "metrics.listen", "%q is the control socket", m)
+	case slices.ContainsFunc(c.Server.Listen, func(a Address) bool {
+		return m != Address{} && a.Net == m.Net && a.Addr == m.Addr && !strings.HasSuffix(a.Addr, ":0")
+	}):
+		r.failf(at, "metrics.listen", "%q is in server.listen, which serves applications", m)
+	}
+	if pos, ok := c.Metrics.Set["hosts"]; ok && m == (Address{}) {
+		r.warnf(pos, "metrics.hosts", "metrics.listen is not set, so nobody calls it by any name")
 	}
 }
 

@@ -15,11 +15,12 @@ import (
 
 // Config is a whole configuration. It is made by Default, Load or Parse.
 type Config struct {
-	File   string // as it was given to Load or Parse
-	Server Server
-	Log    Log
-	Apps   []*App   // in the order of the file, names are unique
-	Routes []*Route // in the order of the file: the first that matches serves
+	File    string // as it was given to Load or Parse
+	Server  Server
+	Log     Log
+	Metrics Metrics
+	Apps    []*App   // in the order of the file, names are unique
+	Routes  []*Route // in the order of the file: the first that matches serves
 
 	// Warnings are doubts that do not stop the daemon, in the order of the file.
 	Warnings Errors
@@ -74,6 +75,15 @@ type Log struct {
 	Access bool   // a line for each request; default true
 	File   string // absolute path; empty is stderr
 	Level  string // "debug", "info", "warn" or "error"; default "info"
+}
+
+// Metrics is the [metrics] table.
+type Metrics struct {
+	Set Set
+	// Listen is where numbers and health are told. Zero: nowhere.
+	Listen Address
+	// Hosts are names that Listen may be called by, lower case, "*.name" too.
+	Hosts []string
 }
 
 // Limits are the settings that may stand in [server], in an app and in a

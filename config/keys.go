@@ -103,6 +103,16 @@ var logKeys = []key[Log]{
 		func(l *Log) *string { return &l.Level }),
 }
 
+// metricsKeys is the [metrics] table.
+var metricsKeys = []key[Metrics]{
+	field("listen", listener,
+		`where /metrics, /live, /ready, /status.json and the status page are served, "HOST:PORT", "unix:/path" or "systemd:NAME"; without it, nowhere`,
+		func(m *Metrics) *Address { return &m.Listen }),
+	field("hosts", list(hostPattern),
+		`names that a browser or Prometheus may use for this listener, besides addresses, localhost and this machine's own name`,
+		func(m *Metrics) *[]string { return &m.Hosts }),
+}
+
 // appKeys is an [app.NAME] table.
 var appKeys = append([]key[App]{
 	must(field("kind", oneOf(KindGo, KindWSGI, KindPHP, KindCGI, KindExec, KindFCGI, KindDemo),

@@ -116,7 +116,7 @@ func (r *reader) enter(kind, section string, set Set) { r.kind, r.section, r.set
 func (r *reader) config(root *node) *Config {
 	c := Default()
 	c.File = r.file
-	c.Server.Set, c.Log.Set = Set{}, Set{}
+	c.Server.Set, c.Log.Set, c.Metrics.Set = Set{}, Set{}, Set{}
 	for _, e := range root.entries {
 		switch e.name {
 		case "server":
@@ -125,13 +125,16 @@ func (r *reader) config(root *node) *Config {
 		case "log":
 			r.enter("log", "log", c.Log.Set)
 			readSection(r, e, logKeys, &c.Log)
+		case "metrics":
+			r.enter("metrics", "metrics", c.Metrics.Set)
+			readSection(r, e, metricsKeys, &c.Metrics)
 		case "app":
 			c.Apps = r.apps(e)
 		case "route":
 			c.Routes = r.routes(e)
 		default:
 			r.enter("", "", nil)
-			r.unknown(e, []string{"server", "log", "app", "route"})
+			r.unknown(e, []string{"server", "log", "metrics", "app", "route"})
 		}
 	}
 	return c
@@ -209,6 +212,7 @@ func homes() map[string]string {
 		}
 	}
 	add("[[route]]", keyNames(routeKeys))
+	add("[metrics]", keyNames(metricsKeys))
 	add("[log]", keyNames(logKeys))
 	add("[app.NAME]", keyNames(appKeys))
 	add("[server]", keyNames(serverKeys))

@@ -34,7 +34,7 @@ func mustParse(t *testing.T, text string, env ...string) *Config {
 // place is LINE:COL; "…" ends a line of which the rest does not matter.
 var wrong = []struct{ name, file, errors string }{
 	{"unknown key with a near one", "[server]\nlisen = [\":1\"]", `2:1: server.lisen: unknown key, did you mean "listen"?; allowed here: listen…`},
-	{"unknown section", "[sever]\n", `1:2: sever: unknown key, did you mean "server"?; allowed here: server, log, app, route`},
+	{"unknown section", "[sever]\n", `1:2: sever: unknown key, did you mean "server"?; allowed here: server, log, metrics, app, route`},
 	{"key of another table", "[server]\n\nworkers = 2", `3:1: server.workers: unknown key, it belongs to [app.NAME]; allowed…`},
 	{"unknown key in an inner table", "[server]\ntimeout = { requst = \"1s\" }", `2:13: server.timeout.requst: unknown key, did you mean "request"?…`},
 	{"planned section", "[mail]\nsmtp = 1", `1:2: mail: not yet available in this version`},
@@ -48,6 +48,9 @@ var wrong = []struct{ name, file, errors string }{
 			"7:1: app.a.new_privileges: means nothing without user…"},
 	{"isolation of what is not ours", "[app.a]\nkind = \"fcgi\"\ntarget = \":1\"\nuser = \"x\"\nlimits.memory = \"1GiB\"",
 		"4:1: app.a.user: means nothing to an app of kind \"fcgi\"\n5:8: app.a.limits.memory: means…"},
+	{"numbers over TLS", "[metrics]\nlisten = \"https://:9180\"", `2:1: metrics.listen: "https://:9180": numbers are told by plain HTTP only`},
+	{"numbers where apps are served", "[server]\nlisten = [\":80\"]\n[metrics]\nlisten = \":80\"", `4:1: metrics.listen: ":80" is in server.listen, which serves applications`},
+	{"numbers for a wrong name", "[metrics]\nlisten = \":80\"\nhosts = [\"http://x\"]", `3:10: metrics.hosts: "http://x" is not a host…`},
 	{"wrong types", "server = 1\n[log]\naccess = 1\nfile = true\n[app]\nx = 2",
 		"1:10: server: an integer, want a table: [server]\n3:10: log.access: an integer, want true or false\n4:8: log.file: a boolean, want a file's path\n6:1: app.x: an integer, want a table for each app: [app.NAME]"},
 	{"listen is not a list", "[server]\nlisten = \":1\"", `2:10: server.listen: a string, want a list: [ … ]`},
@@ -131,7 +134,7 @@ func TestErrors(t *testing.T) {
 
 func TestEmptyFileIsDefault(t *testing.T) {
 	got, want := mustParse(t, ""), Default()
-	got.File, got.Server.Set, got.Log.Set = "", nil, nil
+	got.File, got.Server.Set, got.Log.Set, got.Metrics.Set = "", nil, nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -31,6 +31,8 @@ func Schema() []byte {
 	route := objectSchema(routeKeys, defaultRoute())
 	server := objectSchema(serverKeys, &d.Server)
 	log := objectSchema(logKeys, &d.Log)
+	metrics := objectSchema(metricsKeys, &d.Metrics)
+	metrics["description"] = "numbers and health, on a listener of their own"
 	server["description"] = "the daemon itself, and the limits of all apps"
 	log["description"] = "what is logged, where and how"
 	app["description"] = "one app; its name is its own choice"
@@ -41,8 +43,9 @@ func Schema() []byte {
 		"type":                 "object",
 		"additionalProperties": false,
 		"properties": property{
-			"server": server,
-			"log":    log,
+			"server":  server,
+			"log":     log,
+			"metrics": metrics,
 			"app": property{
 				"type":                 "object",
 				"propertyNames":        property{"pattern": "^[A-Za-z0-9_-]{1,64}$"},

@@ -22,6 +22,8 @@ func (c *Config) WriteEffective(w io.Writer) error {
 	writeLines(b, serverKeys, &c.Server, ownOrDefault(c.Server.Set))
 	b.WriteString("\n[log]\n")
 	writeLines(b, logKeys, &c.Log, ownOrDefault(c.Log.Set))
+	b.WriteString("\n[metrics]\n")
+	writeLines(b, metricsKeys, &c.Metrics, ownOrDefault(c.Metrics.Set))
 	for _, a := range c.Apps {
 		c.writeApp(b, a)
 	}
