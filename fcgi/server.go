@@ -247,6 +247,13 @@ func (s *Server) allowed(a net.Addr) bool {
 	return !ok || s.AllowedPeers == nil || slices.Contains(s.AllowedPeers, t.AddrPort().Addr().Unmap())
 }
 
+// Connections returns how many are open.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 func (s *Server) removeConn(c *serverConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

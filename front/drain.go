@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ const (
 // A connSet holds the HTTP/1 connections of a server. Those of HTTP/2 are
 // told to go by net/http, in its protocol's own way.
 type connSet struct {
+	open atomic.Int64 // connections of every protocol
+
 	mu       sync.Mutex // guards the fields below
 	conns    map[*conn]struct{}
 	draining bool
@@ -38,6 +41,12 @@ func httpConn(nc net.Conn) *conn {
 
 // track is for http.Server.ConnState.
 func (s *connSet) track(nc net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+	}
 	c := httpConn(nc)
 	if c == nil {
 		return

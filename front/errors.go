@@ -43,6 +43,13 @@ const (
 	Internal            Cause = "internal"             // a defect of ours
 )
 
+// Causes are all of them.
+var Causes = []Cause{
+	QueueTimeout, QueueFull, WorkerDied, RequestTimeout, BadResponse, BodyTooLarge, HeadTooLarge, TooSlow, BadRequest,
+	NoRoute, StartFailed, ClientGone, NotFound, Forbidden, MethodNotAllowed, TargetTooLong, ExpectationFailed,
+	VersionUnsupported, LengthRequired, UpstreamUnreachable, SpoolFailed, ShuttingDown, Internal,
+}
+
 // StatusClientGone is what the log shows when the client went away: nginx's
 // 499. It is never sent.
 const StatusClientGone = 499

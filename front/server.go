@@ -65,6 +65,9 @@ func NewServer(handler http.Handler, config ServerConfig) *Server {
 	return s
 }
 
+// Connections returns how many are open.
+func (s *Server) Connections() int { return int(s.set.open.Load()) }
+
 func (c ServerConfig) withDefaults() ServerConfig {
 	if c.ReadHeaderTimeout == 0 {
 		c.ReadHeaderTimeout = 10 * time.Second

@@ -34,7 +34,8 @@ type Request struct {
 	App      string // "": none
 	Status   int    // that the client was sent
 	Cause    string // why it was not answered as the application would have, "" if it was
-	Worked   bool   // a worker had it, so that Queue and Worker mean something
+	Queued   bool   // it asked for a worker, so that Queue means something
+	Worked   bool   // it got one, so that Worker does
 	Queue    time.Duration
 	Worker   time.Duration
 	Duration time.Duration
@@ -95,16 +96,14 @@ func (s *Set) Observe(r *Request) {
 	}
 	c := &a.classes[classOf(r.Status)]
 	c.duration.observe(r.Duration)
-	if r.Worked {
+	if r.Queued {
 		c.queue.observe(r.Queue)
+	}
+	if r.Worked {
 		c.worker.observe(r.Worker)
 	}
 	if r.Cause != "" {
-		i, known := s.causes[r.Cause]
-		if !known {
-			i = len(s.names) - 1
-		}
-		c.causes[i].Add(1)
+		c.causes[s.cause(r.Cause)].Add(1)
 	}
 	if r.BytesIn > 0 {
 		a.bytesIn.Add(uint64(r.BytesIn))
@@ -114,12 +113,23 @@ func (s *Set) Observe(r *Request) {
 	}
 }
 
+// Refuse counts what was refused before it was a request: only its cause is known.
+func (s *Set) Refuse(status int, cause string) {
+	(*s.apps.Load())[NoApp].classes[classOf(status)].causes[s.cause(cause)].Add(1)
+}
+
+func (s *Set) cause(name string) int {
+	if i, known := s.causes[name]; known {
+		return i
+	}
+	return len(s.names) - 1
+}
+
 // An App is one application's numbers. They only rise.
 type App struct {
 	classes  [classes]series
 	bytesIn  atomic.Uint64
 	bytesOut atomic.Uint64
-	exits    [exitCauses]atomic.Uint64
 }
 
 // A series is what is counted of one class of status.
@@ -136,30 +146,4 @@ func (s *Set) newApp() *App {
 		a.classes[i].causes = make([]atomic.Uint64, len(s.names))
 	}
 	return a
-}
-
-// An ExitCause says why a worker's process ended.
-type ExitCause uint8
-
-// Why workers end.
-const (
-	ExitAsked       ExitCause = iota // told to: a reload, a restart, a smaller pool, recycling
-	ExitItself                       // ended itself with status 0
-	ExitStatus                       // ended itself with another status
-	ExitSignal                       // killed by a signal that frontd did not send
-	ExitOutOfMemory                  // killed by the kernel for want of memory
-	ExitKilled                       // killed by frontd: a request took too long, or it did not stop
-	ExitNotStarted                   // it did not become ready
-	exitCauses
-)
-
-var exitNames = [exitCauses]string{"asked", "exit", "status", "signal", "out-of-memory", "killed", "start-failed"}
-
-func (c ExitCause) String() string { return exitNames[c] }
-
-// Exit counts the end of a worker.
-func (s *Set) Exit(app string, c ExitCause) {
-	if a := s.App(app); a != nil {
-		a.exits[c].Add(1)
-	}
 }

@@ -92,7 +92,7 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// Write adds the numbers of all requests and workers' ends.
+// Write adds the numbers of all requests.
 func (s *Set) Write(p *Page) {
 	s.writeCounts(p)
 	for _, h := range []struct {
@@ -112,7 +112,6 @@ func (s *Set) Write(p *Page) {
 			}
 		})
 	}
-	s.writeExits(p)
 }
 
 // writeCounts writes what is not told by a histogram. Each application has
@@ -128,7 +127,7 @@ func (s *Set) writeCounts(p *Page) {
 			}
 		}
 	})
-	p.Metric("frontd_request_failures_total", Counter, "Requests that were not answered as the application would have, by cause.")
+	p.Metric("frontd_request_failures_total", Counter, "Requests that were not answered as the application would have, by cause, and heads that were no request.")
 	s.each(func(app string, a *App) {
 		for i := range a.classes {
 			for j := range a.classes[i].causes {
@@ -142,18 +141,6 @@ func (s *Set) writeCounts(p *Page) {
 	s.each(func(app string, a *App) { p.Sample(float64(a.bytesIn.Load()), "app", app) })
 	p.Metric("frontd_response_body_bytes_total", Counter, "Bytes of answers' bodies that were sent.")
 	s.each(func(app string, a *App) { p.Sample(float64(a.bytesOut.Load()), "app", app) })
-}
-
-func (s *Set) writeExits(p *Page) {
-	p.Metric("frontd_worker_exits_total", Counter, "Workers' processes that ended, by cause.")
-	s.each(func(app string, a *App) {
-		if app == NoApp {
-			return
-		}
-		for c := range exitCauses {
-			p.Sample(float64(a.exits[c].Load()), "app", app, "cause", c.String())
-		}
-	})
 }
 
 func (s *Set) each(do func(name string, a *App)) {

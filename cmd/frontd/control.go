@@ -9,30 +9,31 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/frontd/frontd/config"
-	"github.com/frontd/frontd/front"
 )
 
 // A controlServer answers the commands on the control socket: HTTP and JSON,
-// for the user that runs frontd only (mode 0600). See docs in contract order:
-//
-//	GET  /status                 what status --json prints
-//	POST /reload                 answers when the new workers serve
-//	POST /restart?app=NAME       the same for one application
-//	POST /scale?app=NAME&workers=N
-//	POST /stop                   answers when the stop has begun
-//
-// A failure is answered with a status of 4xx or 5xx and {"error": "..."}.
+// for the user that runs frontd only (mode 0600). docs/control.md has every
+// endpoint. A failure is answered with a status of 4xx or 5xx and {"error": "..."}.
 type controlServer struct {
 	path     string
 	listener net.Listener
 	server   *http.Server
 	done     chan struct{}
+}
+
+// orders are what a control socket can ask for. Each is called on a goroutine
+// of its own, and must not wait for a worker to answer status.
+type orders struct {
+	status  func(watched bool) statusReport
+	reload  func(context.Context) error
+	restart func(ctx context.Context, app string) error
+	scale   func(ctx context.Context, app, workers string) error
+	stop    func() // returns when the stop has begun
 }
 
 // runtimeBase is the private folder of this user's daemons: systemd's
@@ -90,37 +91,66 @@ func controlPath(c *config.Config, name string) (string, error) {
 	return filepath.Join(base, name+".sock"), nil
 }
 
-func openControl(c *config.Config, d *daemon) (*controlServer, error) {
+func (d *daemon) openControl(c *config.Config) error {
 	path, err := controlPath(c, d.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	d.control, err = openControl(path, d.orders())
+	return err
+}
+
+// openControl listens at path.
+func openControl(path string, o orders) (*controlServer, error) {
 	l, err := config.ListenMode(config.Address{Net: "unix", Addr: path}, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	s := &controlServer{path: path, listener: l, done: make(chan struct{})}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.status(), nil) })
-	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reply(w, struct{}{}, d.reloadLogged(r.Context())) })
-	mux.HandleFunc("POST /restart", func(w http.ResponseWriter, r *http.Request) {
-		name := r.FormValue("app")
-		reply(w, struct{}{}, d.logged("restart", d.restart(r.Context(), name), "app", name))
-	})
-	mux.HandleFunc("POST /scale", func(w http.ResponseWriter, r *http.Request) {
-		name, n := r.FormValue("app"), r.FormValue("workers")
-		reply(w, struct{}{}, d.logged("scale", d.scale(r.Context(), name, n), "app", name, "workers", n))
-	})
-	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, struct{}{}, nil)
-		d.stopped.Do(func() { close(d.stop) })
-	})
-	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: o.handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(s.done) // close receives it
 		s.server.Serve(l)
 	}()
 	return s, nil
+}
+
+func (o orders) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, o.status(r.FormValue("watch") != ""), nil)
+	})
+	mux.HandleFunc("GET /workers", func(w http.ResponseWriter, r *http.Request) {
+		list, err := workersIn(o.status(false), r.FormValue("app"))
+		reply(w, list, err)
+	})
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reply(w, struct{}{}, o.reload(r.Context())) })
+	mux.HandleFunc("POST /restart", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, struct{}{}, o.restart(r.Context(), r.FormValue("app")))
+	})
+	mux.HandleFunc("POST /scale", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, struct{}{}, o.scale(r.Context(), r.FormValue("app"), r.FormValue("workers")))
+	})
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, struct{}{}, nil)
+		o.stop()
+	})
+	return mux
+}
+
+// orders are the daemon's.
+func (d *daemon) orders() orders {
+	return orders{
+		status: d.status,
+		reload: d.reloadLogged,
+		restart: func(ctx context.Context, app string) error {
+			return d.log.told("restart", d.restart(ctx, app), "app", app)
+		},
+		scale: func(ctx context.Context, app, workers string) error {
+			return d.log.told("scale", d.scale(ctx, app, workers), "app", app, "workers", workers)
+		},
+		stop: func() { d.stopped.Do(func() { close(d.stop) }) },
+	}
 }
 
 // close ends the control socket; an answer under way is given a moment.
@@ -133,12 +163,12 @@ func (s *controlServer) close() {
 	<-s.done
 }
 
-// logged tells the log what was asked for on the control socket.
-func (d *daemon) logged(what string, err error, args ...any) error {
+// told tells the log what was asked for on the control socket.
+func (l *logbook) told(what string, err error, args ...any) error {
 	if err != nil {
-		d.log.Error(what+" failed", append(args, "error", err)...)
+		l.Error(what+" failed", append(args, "error", err)...)
 	} else {
-		d.log.Info(what+" done", args...)
+		l.Info(what+" done", args...)
 	}
 	return err
 }
@@ -147,14 +177,20 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-// errUnknownApp is a command for an application that there is not.
-var errUnknownApp = errors.New("no such application")
+// What is wrong with a command and not with the daemon.
+var (
+	errUnknownApp = errors.New("no such application")
+	errAskedWrong = errors.New("not possible")
+)
 
 func reply(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case errors.Is(err, errUnknownApp):
 		w.WriteHeader(http.StatusNotFound)
+		v = failure{err.Error()}
+	case errors.Is(err, errAskedWrong):
+		w.WriteHeader(http.StatusBadRequest)
 		v = failure{err.Error()}
 	case err != nil:
 		w.WriteHeader(http.StatusInternalServerError)
@@ -174,9 +210,20 @@ func (d *daemon) hosted(name string) (*application, error) {
 		return nil, fmt.Errorf("%w: %q; there is %s", errUnknownApp, name, strings.Join(names, ", "))
 	}
 	if a.group == nil {
-		return nil, fmt.Errorf("%s: its workers are not frontd's", name)
+		return nil, fmt.Errorf("%w: the workers of %s are not frontd's", errAskedWrong, name)
 	}
 	return a, nil
+}
+
+// maxScale bounds what a slip of the finger may start.
+const maxScale = 1024
+
+func workersAsked(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxScale {
+		return 0, fmt.Errorf("%w: workers %q: want 1 to %d", errAskedWrong, s, maxScale)
+	}
+	return n, nil
 }
 
 // restart takes one application over to new workers of the same configuration.
@@ -200,9 +247,9 @@ func (d *daemon) scale(ctx context.Context, name, workers string) error {
 	if err != nil {
 		return err
 	}
-	n, err := strconv.Atoi(workers)
-	if err != nil || n < 1 || n > 1024 {
-		return fmt.Errorf("workers %q: want 1 to 1024", workers)
+	n, err := workersAsked(workers)
+	if err != nil {
+		return err
 	}
 	if err := a.group.Scale(ctx, n); err != nil {
 		return err
@@ -213,93 +260,4 @@ func (d *daemon) scale(ctx context.Context, name, workers string) error {
 	c.Workers = n
 	a.config = &c
 	return nil
-}
-
-// statusReport is what status tells. Fields are only ever added.
-type statusReport struct {
-	PID     int         `json:"pid"`
-	Version string      `json:"version"`
-	Uptime  float64     `json:"uptime_seconds"`
-	Listen  []string    `json:"listen"`
-	Apps    []appReport `json:"apps"`
-	LogLost uint64      `json:"log_lines_lost"`
-}
-
-type appReport struct {
-	Name    string         `json:"name"`
-	Kind    string         `json:"kind"`
-	Target  string         `json:"target"`
-	Queue   int            `json:"queue"`      // requests waiting for a worker
-	Size    int            `json:"queue_size"` // that may wait
-	Busy    int            `json:"busy"`       // requests in workers' hands
-	Served  uint64         `json:"served"`
-	Refused uint64         `json:"refused"`
-	Failing string         `json:"failing,omitempty"`
-	Workers []workerReport `json:"workers"`
-}
-
-type workerReport struct {
-	PID      int            `json:"pid"`
-	Slot     int            `json:"slot"`
-	State    string         `json:"state"`
-	Uptime   float64        `json:"uptime_seconds"`
-	Served   uint64         `json:"requests"`
-	InFlight []front.Flight `json:"in_flight"`
-	RSS      int64          `json:"rss_bytes"`
-	Restarts int            `json:"restarts"`
-	LastExit string         `json:"last_exit,omitempty"`
-}
-
-// status gathers what is. It asks no worker.
-func (d *daemon) status() statusReport {
-	s := statusReport{PID: os.Getpid(), Version: version, Uptime: time.Since(d.started).Seconds(), LogLost: d.log.sink.dropped.Load()}
-	for _, door := range d.doors {
-		s.Listen = append(s.Listen, doorURL(door))
-	}
-	for _, a := range d.apps.all() {
-		s.Apps = append(s.Apps, a.report())
-	}
-	return s
-}
-
-func (a *application) report() appReport {
-	st := a.pool.Stats()
-	a.mu.Lock()
-	c, group := a.config, a.group
-	served := make(map[int]uint64) // by pid
-	for _, u := range a.upstreams {
-		_, served[u.PID] = a.pool.UpstreamStats(u)
-	}
-	a.mu.Unlock()
-	r := appReport{
-		Name: a.name, Kind: string(a.kind), Target: c.Target, Queue: st.Waiting, Size: a.pool.Size(),
-		Busy: st.Busy, Served: st.Served, Refused: st.Refused, Workers: []workerReport{},
-	}
-	if st.Failing != nil {
-		r.Failing = st.Failing.Error()
-	}
-	if group == nil {
-		return r
-	}
-	flights := a.gateway.InFlight()
-	for _, w := range group.Workers() {
-		wr := workerReport{
-			PID: w.Worker.PID, Slot: w.Worker.Slot, State: w.State.String(), RSS: w.RSS, Restarts: w.Restarts,
-			Served: served[w.Worker.PID], InFlight: []front.Flight{},
-		}
-		if !w.Worker.Started.IsZero() {
-			wr.Uptime = time.Since(w.Worker.Started).Seconds()
-		}
-		if w.LastExit != nil {
-			wr.LastExit = w.LastExit.String()
-		}
-		for _, f := range flights {
-			if f.PID == wr.PID {
-				wr.InFlight = append(wr.InFlight, f)
-			}
-		}
-		slices.SortFunc(wr.InFlight, func(a, b front.Flight) int { return int(b.Age - a.Age) })
-		r.Workers = append(r.Workers, wr)
-	}
-	return r
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,69 +88,6 @@ func (f *controlFlag) find() (string, error) {
 		return alive[0], nil
 	}
 	return "", fmt.Errorf("several daemons are running, choose one with --control:\n  %s", strings.Join(alive, "\n  "))
-}
-
-func statusCommand() *cobra.Command {
-	var f controlFlag
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "status", Short: "Show applications, workers and queues", Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s statusReport
-			if err := f.call(cmd.Context(), http.MethodGet, "/status", &s); err != nil {
-				return err
-			}
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(s)
-			}
-			return printStatus(cmd.OutOrStdout(), &s)
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return f.add(cmd)
-}
-
-func printStatus(w io.Writer, s *statusReport) error {
-	fmt.Fprintf(w, "frontd %s, pid %d, up %v, %s\n", s.Version, s.PID, seconds(s.Uptime), strings.Join(s.Listen, " "))
-	for _, a := range s.Apps {
-		fmt.Fprintf(w, "\n%s  %s %s\n", a.Name, a.Kind, a.Target)
-		fmt.Fprintf(w, "  queue %d of %d, in hand %d, served %d, refused %d\n", a.Queue, a.Size, a.Busy, a.Served, a.Refused)
-		if a.Failing != "" {
-			fmt.Fprintf(w, "  failing: %s\n", strings.ReplaceAll(a.Failing, "\n", "\n    "))
-		}
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		if len(a.Workers) > 0 {
-			fmt.Fprintln(t, "  PID\tSTATE\tUP\tREQUESTS\tRSS\tRESTARTS\tSERVING")
-		}
-		for _, k := range a.Workers {
-			fmt.Fprintf(t, "  %d\t%s\t%v\t%d\t%.1f MiB\t%d\t%s\n", k.PID, k.State, seconds(k.Uptime), k.Served,
-				float64(k.RSS)/(1<<20), k.Restarts, serving(&k))
-		}
-		t.Flush()
-	}
-	return nil
-}
-
-// serving tells what a worker has in hand: the oldest, and how many more.
-func serving(k *workerReport) string {
-	if len(k.InFlight) == 0 {
-		if k.LastExit != "" {
-			return "(before: " + k.LastExit + ")"
-		}
-		return ""
-	}
-	f := k.InFlight[0]
-	s := fmt.Sprintf("%s %s for %v", f.Method, f.URI, f.Age.Round(time.Millisecond))
-	if n := len(k.InFlight) - 1; n > 0 {
-		s += fmt.Sprintf(" and %d more", n)
-	}
-	return s
-}
-
-func seconds(s float64) time.Duration {
-	return time.Duration(s * float64(time.Second)).Round(time.Second)
 }
 
 // controlCommand is a command that asks the daemon to do one thing.

@@ -35,9 +35,11 @@ type daemon struct {
 	stopped sync.Once
 	handler atomic.Pointer[http.Handler]
 
-	apps    registry
-	changes sync.Mutex // one reload, restart or scale at a time; guards the fields below
-	roots   folders
+	apps     registry
+	traffic  *traffic
+	stopping atomic.Bool // for who asks from outside
+	changes  sync.Mutex  // one reload, restart or scale at a time; guards the fields below
+	roots    folders
 	// oldRoots are the folders of the chain that was replaced last: a request
 	// may still be on its way through it.
 	oldRoots folders
@@ -48,6 +50,7 @@ type daemon struct {
 
 	doors   []*door
 	control *controlServer
+	numbers *numbersServer // nil: no [metrics]
 	serving sync.WaitGroup
 	failed  chan error // a door's Serve ended although nobody closed it
 }
@@ -67,7 +70,8 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	for _, w := range c.Warnings {
 		d.log.Warn("configuration: " + w.Error())
 	}
-	d.config, d.started = c, time.Now()
+	d.config, d.started, d.traffic = c, time.Now(), newTraffic()
+	defer d.traffic.close()
 	d.stop, d.failed = make(chan struct{}), make(chan error, 1)
 
 	if d.why != "" {
@@ -78,6 +82,10 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	defer d.closeDoors()
+	if d.numbers, err = openNumbers(c.Metrics, d); err != nil {
+		return err
+	}
+	defer d.numbers.close() // last: that frontd is not ready is told to the end
 	for _, name := range config.CloseUnused() {
 		d.log.Warn("a socket that systemd passed is closed: no listen names it", "socket", name)
 	}
@@ -93,7 +101,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		d.stopWorkers(context.Background())
 		return err
 	}
-	if d.control, err = openControl(c, d); err != nil {
+	if err := d.openControl(c); err != nil {
 		d.stopWorkers(context.Background())
 		return err
 	}

@@ -20,6 +20,7 @@ type door struct {
 	serve    func(net.Listener) error
 	shutdown func(context.Context) error
 	close    func() error
+	open     func() int // connections
 }
 
 // open listens at every address and makes the servers. Requests wait in the
@@ -62,12 +63,13 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 			}),
 			ErrorLog: func(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...), "listener", where.Name) },
 		}
-		return &door{a, l, s.Serve, s.Shutdown, s.Close}, nil
+		return &door{a, l, s.Serve, s.Shutdown, s.Close, s.Connections}, nil
 	}
 	sc := front.ServerConfig{
 		Listener: where, Log: d.log.Logger,
 		ReadHeaderTimeout: c.Server.HeaderTimeout, IdleTimeout: c.Server.IdleTimeout,
 		Refusal: func(r front.Refusal) {
+			d.traffic.set.Refuse(r.Cause.Status(), string(r.Cause))
 			d.log.Info("request refused", "remote", r.Remote.String(), "cause", string(r.Cause), "detail", r.Detail)
 		},
 	}
@@ -78,7 +80,7 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 		}
 	}
 	s := front.NewServer(h, sc)
-	return &door{a, l, s.Serve, s.Shutdown, s.Close}, nil
+	return &door{a, l, s.Serve, s.Shutdown, s.Close, s.Connections}, nil
 }
 
 func (d *daemon) tlsConfig(c *config.Config) (*tls.Config, error) {

@@ -93,6 +93,7 @@ func (d *daemon) route(c *config.Config) error {
 	general := settings(c, c.Server.Limits, false, d.dev)
 	h, err := front.New(front.Config{
 		Routes: routes, Settings: &general, Log: d.log.Logger, AccessLog: d.log.access,
+		Observe: d.traffic.observe,
 		Proxies: front.Proxies{Trusted: c.Server.TrustedProxies},
 	})
 	if err != nil {
@@ -100,6 +101,7 @@ func (d *daemon) route(c *config.Config) error {
 		return err
 	}
 	d.handler.Store(&h)
+	d.traffic.set.Keep(appNames(c))
 	// The folders of the chain before the last are in nobody's hands any more.
 	d.oldRoots.close()
 	d.oldRoots, d.roots = d.roots, roots
@@ -178,6 +180,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.mu.Unlock()
 	if !slices.Equal(old.Server.Listen, c.Server.Listen) {
 		return errors.New("reload: server.listen has changed, which takes a restart")
+	}
+	if old.Metrics.Listen != c.Metrics.Listen || !slices.Equal(old.Metrics.Hosts, c.Metrics.Hosts) {
+		return errors.New("reload: [metrics] has changed, which takes a restart")
 	}
 	var errs []error
 	if certs != nil {
@@ -287,6 +292,7 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 		case <-ctx.Done():
 		}
 	}()
+	d.stopping.Store(true)
 	d.control.close()
 	var doors sync.WaitGroup
 	for _, door := range d.doors {

@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"app/cgi":              {},
 	"app/wsgi":             {},
 	"front":                {"fcgi"},
+	"metrics":              {},
 	"config":               {"configs", "github.com/pelletier/go-toml/v2"},
 	"configs":              {},
 	"deploy":               {},

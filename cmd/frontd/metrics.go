@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/metrics"
+)
+
+// A numbersServer is the listener of [metrics]: read-only, and no worker is
+// asked for anything that it tells. docs/metrics.md has what it serves.
+type numbersServer struct {
+	listener net.Listener
+	server   *http.Server
+	ending   context.CancelFunc // of answers that would go on
+	done     chan struct{}
+}
+
+// openNumbers listens where the configuration says and serves from then on;
+// it returns nil where it says nothing.
+func openNumbers(c config.Metrics, d *daemon) (*numbersServer, error) {
+	if c.Listen == (config.Address{}) {
+		return nil, nil
+	}
+	l, err := config.Listen(c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	d.traffic.keep()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &numbersServer{listener: l, ending: cancel, done: make(chan struct{})}
+	s.server = &http.Server{
+		Handler: guarded(c.Hosts, d.numbersHandler()), ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	go func() {
+		defer close(s.done) // close receives it
+		s.server.Serve(l)
+	}()
+	d.log.Info("numbers listen", "address", nameOf(c.Listen, l))
+	return s, nil
+}
+
+// close ends the listener; an answer under way is given a moment.
+func (s *numbersServer) close() {
+	if s == nil {
+		return
+	}
+	s.ending()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.server.Shutdown(ctx) != nil {
+		s.server.Close()
+	}
+	<-s.done
+}
+
+func (d *daemon) numbersHandler() http.Handler {
+	alive := &liveness{check: d.dispatches}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", metrics.ContentType)
+		w.Write(d.metricsPage()) // a client that left needs no answer
+	})
+	mux.HandleFunc("GET /live", func(w http.ResponseWriter, r *http.Request) { health(w, "alive", alive.ask(r.Context())) })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { health(w, "ready", d.ready()) })
+	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(d.publicStatus())
+	})
+	return mux
+}
+
+// health answers a probe: 200, or 503 and one line for each reason.
+func health(w http.ResponseWriter, word string, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		word = err.Error()
+	}
+	fmt.Fprintln(w, word)
+}
+
+// ready says whether requests are to be sent here: each application has a
+// worker, or starts one when it is needed, and frontd does not stop.
+func (d *daemon) ready() error {
+	if d.stopping.Load() {
+		return errors.New("stopping")
+	}
+	d.mu.Lock()
+	c := d.config
+	d.mu.Unlock()
+	var errs []error
+	for _, name := range appNames(c) {
+		a := d.apps.get(name)
+		if a == nil {
+			errs = append(errs, fmt.Errorf("%s: not started yet", name))
+			continue
+		}
+		errs = append(errs, a.able())
+	}
+	return errors.Join(errs...)
+}
+
+// able says why the application cannot take a request, if it cannot.
+func (a *application) able() error {
+	st := a.pool.Stats()
+	a.mu.Lock()
+	group := a.group
+	a.mu.Unlock()
+	switch {
+	case st.Workers > 0:
+		return nil
+	case st.Failing != nil: // its reason names files: it is for status
+		return fmt.Errorf("%s: its workers do not start", a.name)
+	case group != nil && len(group.Workers()) == 0:
+		return nil // none is wanted, until a request comes
+	}
+	return fmt.Errorf("%s: no worker is ready", a.name)
+}
+
+func appNames(c *config.Config) []string {
+	var names []string
+	for _, a := range c.Apps {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// publicStatus is status without what is for the control socket only: the
+// queries of requests, which may hold secrets, and what workers printed.
+func (d *daemon) publicStatus() statusReport {
+	s := d.status(true)
+	for i := range s.Apps {
+		a := &s.Apps[i]
+		if a.Failing != "" {
+			a.Failing, _, _ = strings.Cut(a.Failing, "; its last lines on stderr")
+		}
+		for j := range a.Workers {
+			for k := range a.Workers[j].InFlight {
+				f := &a.Workers[j].InFlight[k]
+				f.URI, _, _ = strings.Cut(f.URI, "?")
+			}
+		}
+	}
+	return s
+}
