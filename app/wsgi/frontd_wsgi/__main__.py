@@ -47,8 +47,8 @@ def main():
     gc.collect()
     gc.freeze()
 
-    handler = gateway.Gateway(app, environ.constants(options.threads), options.dev)
-    server = host.Host(listener, handler, options.threads, peers)
+    handler = gateway.Gateway(app, options.dev)
+    server = host.Host(listener, handler, environ.constants(options.threads), options.threads, peers)
     host.install_signals(server)
     return server.run()
 

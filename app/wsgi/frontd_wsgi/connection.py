@@ -10,13 +10,17 @@ from . import record
 from .errors import RequestAborted, log
 from .record import ProtocolError, pack_header, unpack_header
 
-# Bytes that one recv may take: a request with a small body comes in one.
-RECEIVE = 65536
+# Bytes that a recv may take where a request is expected, which mostly comes in
+# one, and where the rest of a body is.
+RECEIVE = 16384
+RECEIVE_BODY = 65536
 # Bytes that are read past the end of a request to reach the next one, when
 # the application left its body unread. More than that closes the connection.
 MAX_DRAIN = 256 << 10
 # Bytes of the body that are taken in to see whether an ABORT_REQUEST stands behind them.
 MAX_READ_AHEAD = 256 << 10
+# Buffers that one sendmsg takes: POSIX promises 16, all systems take 1024.
+MAX_VECTOR = 512
 # Seconds that a peer may neither send the body it owes nor take the answer.
 # The web server has the finer clocks; this one frees the thread if it has none.
 STALL_TIMEOUT = 600
@@ -34,10 +38,10 @@ class Connection:
     """
 
     __slots__ = ("sock", "fd", "values", "lock", "registered", "request_id", "keep", "aborted", "lost",
-                 "stdin_done", "_buf", "_pos", "_content", "_skip", "_ignored", "_pieces", "_params",
-                 "_environ", "_stderr_used", "_closing", "_held")
+                 "stdin_done", "_base", "_buf", "_pos", "_content", "_skip", "_ignored", "_pieces", "_params",
+                 "_environ", "_stderr_used", "_closing", "_held", "_answer_end")
 
-    def __init__(self, sock, values):
+    def __init__(self, sock, values, base=None):
         self.sock = sock
         self.fd = sock.fileno()
         self.values = values  # what GET_VALUES is answered with
@@ -48,6 +52,7 @@ class Connection:
         self.aborted = False  # by ABORT_REQUEST, or lost
         self.lost = False
         self.stdin_done = True
+        self._base = base or {}  # what every environ has
         self._buf = b""  # received, not taken apart from _pos on
         self._pos = 0
         self._content = 0  # bytes of the current STDIN record still to come
@@ -59,6 +64,7 @@ class Connection:
         self._stderr_used = False
         self._held = False  # FCGI_STDIN comes when it is asked for
         self._closing = False  # answered; waits only for the peer's end
+        self._answer_end = b""  # the records that end a good answer to the current request
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _STALL)
         if sock.family != socket.AF_UNIX:
@@ -74,7 +80,15 @@ class Connection:
             return True
         except OSError:
             data = b""
+        if data and not self._buf:
+            self._buf = data
+            self._pos = 0
+            return True
         return self._received(data)
+
+    def is_empty(self):
+        """Reports whether all that was received has been taken apart."""
+        return not self._buf and not self._skip
 
     def _received(self, data):
         if not data:
@@ -98,6 +112,10 @@ class Connection:
     def next_request(self):
         """Returns the params of the next request, or None if more must be
         received first. Its body is then for read_stdin."""
+        if not self._pos and not self.request_id and not self._skip and not self._closing:
+            environ = self._whole_head()
+            if environ is not None:
+                return environ
         while not self.lost and self._next_header():
             _, kind, request_id, length, padding, _ = unpack_header(self._buf, self._pos)
             start = self._pos + record.HEADER_LENGTH
@@ -126,6 +144,37 @@ class Connection:
             elif kind == record.STDIN:
                 raise ProtocolError("STDIN before the end of PARAMS")
         return None
+
+    def _whole_head(self):
+        """Returns the params of a request whose head is all that is there, or
+        all but for its body, as nearly always. Everything else, a fault
+        included, is left to next_request: then this returns None."""
+        buf = self._buf
+        if len(buf) < 40 or type(buf) is not bytes:
+            return None
+        opening = record.opening(buf)
+        if opening is None:
+            return None
+        params_end = 24 + (buf[20] << 8 | buf[21])
+        rest = params_end + buf[22]
+        if params_end == 24 or not buf.startswith(opening.params_end, rest):
+            return None
+        environ = self._base.copy()
+        piece = buf[24:params_end]
+        if record.decode_pairs(piece, environ) != len(piece):
+            return None  # a pair goes on in the next record, or never ends
+        self.stdin_done = buf.startswith(opening.no_body, rest)
+        if self.stdin_done and rest + 16 == len(buf):
+            self._buf = b""  # an idle connection holds no memory
+        else:
+            self._pos = rest + (16 if self.stdin_done else 8)
+        self.request_id = opening.request_id
+        self.keep = opening.keep
+        self._held = opening.held
+        self._answer_end = opening.answer_end
+        self.aborted = self._stderr_used = False
+        self._ignored = 0
+        return environ
 
     def _next_header(self):
         """Skips what is to be skipped. Returns whether a whole header is there."""
@@ -183,7 +232,8 @@ class Connection:
             self._closing = not self.keep
             return
         self.request_id = request_id
-        self._environ = {}
+        self._environ = self._base.copy()
+        self._answer_end = record.stream_end(record.STDOUT, request_id) + record.end_request(request_id, 0)
         self._params.reset()
 
     def _refuse_multiplexing(self, request_id):
@@ -216,7 +266,7 @@ class Connection:
                 self.send(record.input_wanted(self.request_id))
             try:
                 if not self._parse_body():
-                    self._received(self.sock.recv(RECEIVE))
+                    self._received(self.sock.recv(RECEIVE_BODY))
             except ProtocolError as e:
                 log("connection closed: %s" % e)
                 self.lost = self.aborted = True
@@ -234,7 +284,7 @@ class Connection:
                     pass
                 if self.aborted or sum(map(len, self._pieces)) >= MAX_READ_AHEAD:
                     break
-                data = self.sock.recv(RECEIVE, socket.MSG_DONTWAIT)
+                data = self.sock.recv(RECEIVE_BODY, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return False
             except (OSError, ProtocolError):
@@ -297,6 +347,30 @@ class Connection:
             self.lost = self.aborted = True
             raise RequestAborted(_LOST) from None
 
+    def send_stdout(self, content):
+        """Sends content as FCGI_STDOUT. The peer's absence is RequestAborted."""
+        with self.lock:
+            if len(content) <= record.MAX_CONTENT:
+                self._send(record.record(record.STDOUT, self.request_id, content))
+            else:
+                self._send_parts(record.stream_parts(record.STDOUT, self.request_id, content))
+
+    def _send_parts(self, parts):
+        """Sends a list of buffers without making one of them."""
+        if self.lost:
+            raise RequestAborted(_LOST)
+        try:
+            for start in range(0, len(parts), MAX_VECTOR):
+                vector = parts[start:start + MAX_VECTOR]
+                sent = self.sock.sendmsg(vector)
+                for part in vector:  # a signal may have cut it short
+                    if sent < len(part):
+                        self.sock.sendall(memoryview(part)[sent:])
+                    sent = max(0, sent - len(part))
+        except OSError:
+            self.lost = self.aborted = True
+            raise RequestAborted(_LOST) from None
+
     def send_stderr(self, records):
         """Sends FCGI_STDERR records. The caller holds lock. Returns False if the peer is gone."""
         self._stderr_used = True
@@ -306,47 +380,60 @@ class Connection:
             return False
         return True
 
-    def finish(self, errors, output, app_status):
-        """Ends the request: sends output and END_REQUEST (FastCGI 5.5)."""
-        request_id = self.request_id
+    def finish(self, errors, content):
+        """Ends a request that was answered: sends content, which is the rest of
+        FCGI_STDOUT, and END_REQUEST."""
         with self.lock:
             errors.detach()
+            end = self._answer_end
             if self._stderr_used:
-                output += record.stream_end(record.STDERR, request_id)
-            output += record.end_request(request_id, app_status)
+                end = record.stream_end(record.STDERR, self.request_id) + end
             try:
-                self._send(output)
+                if len(content) <= record.MAX_CONTENT:
+                    self._send(record.record(record.STDOUT, self.request_id, content) + end if content else end)
+                else:
+                    self._send_parts(record.stream_parts(record.STDOUT, self.request_id, content) + [end])
             except RequestAborted:
                 pass  # nobody is left to tell
         self._leave()
-        self._closing = not self.keep or self.lost
+
+    def finish_failed(self, errors, content, app_status):
+        """Ends a request that was not answered: as finish, with another appStatus
+        (FastCGI 5.5), and without FCGI_STDOUT if there is no content."""
+        self._answer_end = b""
+        if content:
+            self._answer_end = record.stream_end(record.STDOUT, self.request_id)
+        self._answer_end += record.end_request(self.request_id, app_status)
+        self.finish(errors, content)
 
     def cut(self, errors):
         """Ends the request without END_REQUEST, so that what was sent of its
         answer cannot be taken for the whole."""
         with self.lock:
             errors.detach()
+        self.keep = False
         self._leave()
-        self._closing = True
 
     def _leave(self):
         self.request_id = 0
-        self._pieces.clear()
-        # The rest of a half-read STDIN record belongs to nobody now.
-        self._skip += self._content
-        self._ignored = self._content
-        self._content = 0
+        if not self.keep or self.lost:
+            self._closing = True
+        if self._pieces:
+            self._pieces.clear()
+        if self._content:
+            # The rest of a half-read STDIN record belongs to nobody now.
+            self._skip += self._content
+            self._ignored = self._content
+            self._content = 0
 
     def wants_close(self):
         """Reports whether the connection has done its last request and nothing
         of the peer's is on the way: closing over unread bytes would reset the
-        connection and could take the answer with it. Until then it lingers."""
-        return self.lost or (self._closing and self.stdin_done)
-
-    def linger(self):
-        """Marks the connection as closing; tells the peer so at once."""
-        if self._closing and not self.lost:
+        connection and could take the answer with it. Until then it lingers,
+        and the peer is told that there is no more to come."""
+        if self._closing and not self.lost and not self.stdin_done:
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError:
                 self.lost = True
+        return self.lost or (self._closing and self.stdin_done)

@@ -11,8 +11,12 @@ class BadRequest(Exception):
 
 
 def constants(threads):
-    """Returns what is the same for every request of this process."""
+    """Returns what is the same for every request of this process, and what
+    PEP 3333 wants to be there if the web server does not say it."""
     return {
+        "REQUEST_METHOD": "GET",
+        "SERVER_NAME": "localhost",
+        "SERVER_PROTOCOL": "HTTP/1.0",
         "wsgi.version": (1, 0),
         "wsgi.multithread": threads > 1,
         "wsgi.multiprocess": True,  # the supervisor may run any number beside this one
@@ -27,35 +31,25 @@ def constants(threads):
 def complete(environ):
     """Makes params fit for an application, in place. Returns CONTENT_LENGTH or None."""
     get = environ.get
+    length = None
     # A server that has none to say passes some of these empty.
-    length = get("CONTENT_LENGTH")
-    if length is not None:
-        if length == "" or length == "-1":  # -1: Caddy, for a chunked body
-            del environ["CONTENT_LENGTH"]
-            length = None
-        elif length.isdigit() and length.isascii() and len(length) <= 18:
-            length = int(length)
-        else:
-            raise BadRequest("CONTENT_LENGTH is %r" % length)
-    if get("CONTENT_TYPE") == "":
+    if "CONTENT_LENGTH" in environ:
+        length = _length(environ)
+    if "CONTENT_TYPE" in environ and not environ["CONTENT_TYPE"]:
         del environ["CONTENT_TYPE"]
     # HTTP_PROXY: a client's header that libraries take for a setting (httpoxy).
-    for name in ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE"):
-        if name in environ:
-            del environ[name]
+    if "HTTP_PROXY" in environ or "HTTP_CONTENT_LENGTH" in environ or "HTTP_CONTENT_TYPE" in environ:
+        for name in ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE"):
+            environ.pop(name, None)
+    scheme = get("REQUEST_SCHEME")
     https = get("HTTPS")
     if https:
-        environ["wsgi.url_scheme"] = "http" if https.lower() in ("off", "0", "no") else "https"
-    else:
-        environ["wsgi.url_scheme"] = "https" if get("REQUEST_SCHEME") == "https" else "http"
-    if "REQUEST_METHOD" not in environ:
-        environ["REQUEST_METHOD"] = "GET"
-    if "SERVER_NAME" not in environ:
-        environ["SERVER_NAME"] = "localhost"
+        scheme = "http" if https.lower() in ("off", "0", "no") else "https"
+    elif scheme != "https":
+        scheme = "http"
+    environ["wsgi.url_scheme"] = scheme
     if "SERVER_PORT" not in environ:
-        environ["SERVER_PORT"] = "443" if environ["wsgi.url_scheme"] == "https" else "80"
-    if "SERVER_PROTOCOL" not in environ:
-        environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        environ["SERVER_PORT"] = "443" if scheme == "https" else "80"
     if "QUERY_STRING" not in environ:
         environ["QUERY_STRING"] = get("REQUEST_URI", "").partition("?")[2]
     environ["frontd.request_id"] = get("REQUEST_ID", "")
@@ -64,7 +58,19 @@ def complete(environ):
     # Nearly always: what frontd and the snippets for other servers send.
     if info is None or script or info[:1] != "/":
         environ["SCRIPT_NAME"], environ["PATH_INFO"] = split_path(script, info, get("REQUEST_URI", ""))
+    elif "SCRIPT_NAME" not in environ:
+        environ["SCRIPT_NAME"] = ""
     return length
+
+
+def _length(environ):
+    length = environ["CONTENT_LENGTH"]
+    if length == "" or length == "-1":  # -1: Caddy, for a chunked body
+        del environ["CONTENT_LENGTH"]
+        return None
+    if length.isdigit() and length.isascii() and len(length) <= 18:
+        return int(length)
+    raise BadRequest("CONTENT_LENGTH is %r" % length)
 
 
 def split_path(script, info, uri):

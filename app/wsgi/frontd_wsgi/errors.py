@@ -47,16 +47,14 @@ class Errors:
     connection may already carry another request.
     """
 
-    __slots__ = ("_connection", "_request_id", "_partial")
-
     encoding = "utf-8"
     errors = "backslashreplace"
     closed = False
+    _partial = None  # thread -> its unfinished line
 
     def __init__(self, connection, request_id):
         self._connection = connection
         self._request_id = request_id
-        self._partial = {}  # thread -> its unfinished line
 
     def write(self, text):
         if not isinstance(text, str):
@@ -70,7 +68,7 @@ class Errors:
         if len(line) - cut > MAX_PARTIAL:
             cut = len(line)
         if cut < len(line):
-            self._partial[thread] = line[cut:]
+            vars(self).setdefault("_partial", {})[thread] = line[cut:]  # of two threads one makes it
         if cut:
             self._send(line[:cut])
         return len(text)

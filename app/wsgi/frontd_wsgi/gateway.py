@@ -5,7 +5,6 @@ from .environ import BadRequest, complete
 from .errors import Errors, RequestAborted, format_exception
 from .filewrapper import FileWrapper
 from .input import Input
-from .record import MAX_CONTENT, STDOUT, stream, stream_end
 
 _FAILURE = (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n"
             b"Internal Server Error\n")
@@ -13,16 +12,15 @@ _BAD_REQUEST = (b"Status: 400 Bad Request\r\nContent-Type: text/plain\r\nContent
                 b"Bad Request\n")
 # appStatus (FastCGI 5.5) of a request that the application did not answer itself.
 _FAILED = 1
-# The most of an answer that is made into records at once.
-_PART = 16 * MAX_CONTENT
+# A body up to this many bytes is copied to go out in one write with its head.
+_JOINED = 256 << 10
 
 
 class Gateway:
     """Serves requests with one application. Immutable, so any thread may use it."""
 
-    def __init__(self, app, constants, dev):
+    def __init__(self, app, dev):
         self._app = app
-        self._constants = constants
         self._dev = dev
 
     def serve(self, connection, environ):
@@ -33,24 +31,27 @@ class Gateway:
         errors = Errors(connection, connection.request_id)
         answer = Answer(connection, errors)
         body = None
-        exiting = False
         try:
-            try:
-                length = complete(environ)
-                environ.update(self._constants)
-                environ["wsgi.errors"] = errors
-                environ["wsgi.input"] = body = Input(connection, length)
-                environ["frontd.aborted"] = body.aborted
-                answer.bodyless = answer.is_head = environ["REQUEST_METHOD"] == "HEAD"
-                self._run(environ, answer)
-            except BaseException as e:
-                exiting = isinstance(e, (SystemExit, KeyboardInterrupt))
-                self._report(e, connection, errors)
-                answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else self._failure(e))
+            length = complete(environ)
+            environ["wsgi.errors"] = errors
+            environ["wsgi.input"] = body = Input(connection, length)
+            environ["frontd.aborted"] = body.aborted
+            if environ["REQUEST_METHOD"] == "HEAD":
+                answer.bodyless = answer.is_head = True
+            result = self._app(environ, answer.start_response)
+            kind = type(result)
+            if (kind is list or kind is tuple) and not answer.sending:
+                answer.send_all(result)  # all of it is here: in one piece, end included
+            else:
+                self._send_each(result, answer)
+        except BaseException as e:
+            self._report(e, connection, errors)
+            answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else self._failure(e))
+            return not isinstance(e, (SystemExit, KeyboardInterrupt))
         finally:
             if body is not None:
                 body.detach()
-        return not exiting
+        return True
 
     def _failure(self, exc):
         """The page of an uncaught exception: in development all of it."""
@@ -60,15 +61,10 @@ class Gateway:
         return (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
                 b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n" % len(page)) + page
 
-    def _run(self, environ, answer):
-        result = self._app(environ, answer.start_response)
-        kind = type(result)
-        if (kind is list or kind is tuple) and not answer.sending:
-            answer.send_all(result)  # all of it is here: in one piece, end included
-            return
+    def _send_each(self, result, answer):
         try:
             # A file may well be longer than the part of it that is wanted.
-            answer.may_exceed = kind is FileWrapper
+            answer.may_exceed = type(result) is FileWrapper
             answer.send_each(result)
         finally:
             self._close(result, answer)
@@ -97,21 +93,18 @@ class Gateway:
 class Answer:
     """The answer to one request, from start_response to END_REQUEST."""
 
-    __slots__ = ("connection", "errors", "is_head", "bodyless", "may_exceed", "sending",
-                 "_id", "_head", "_length", "_sent", "_over")
+    is_head = False
+    bodyless = False  # HEAD, 204 and 304 have no body (RFC 9110 6.4.1)
+    may_exceed = False  # silently: what is over Content-Length is not sent
+    sending = False  # the head has been sent
+    _head = None  # each header line with its end, not the empty line after them
+    _length = None  # the Content-Length that was announced
+    _sent = 0
+    _over = False
 
     def __init__(self, connection, errors):
         self.connection = connection
         self.errors = errors
-        self.is_head = False
-        self.bodyless = False  # HEAD, 204 and 304 have no body (RFC 9110 6.4.1)
-        self.may_exceed = False  # silently: what is over Content-Length is not sent
-        self.sending = False  # the head has been sent
-        self._id = connection.request_id
-        self._head = None
-        self._length = None  # the Content-Length that was announced
-        self._sent = 0
-        self._over = False
 
     def start_response(self, status, headers, exc_info=None):
         if self._over:
@@ -125,7 +118,7 @@ class Answer:
         elif self._head is not None:
             raise RuntimeError("start_response called a second time without exc_info")
         self._head, self._length, code = head.encode(status, headers)
-        self.bodyless = self.is_head or code == 204 or code == 304
+        self.bodyless = self.is_head or code == 204 or code == 304  # of the last call, not of an earlier one
         return self.write
 
     def write(self, data):
@@ -182,12 +175,12 @@ class Answer:
         if connection.lost:
             connection.cut(self.errors)
         elif connection.aborted:
-            connection.finish(self.errors, b"", _FAILED)
+            connection.finish_failed(self.errors, b"", _FAILED)
         elif self.sending:
             connection.cut(self.errors)
         else:
             self.errors.flush_all()
-            connection.finish(self.errors, stream(STDOUT, self._id, page) + stream_end(STDOUT, self._id), _FAILED)
+            connection.finish_failed(self.errors, page, _FAILED)
 
     def _check(self, item):
         if not isinstance(item, bytes):
@@ -226,42 +219,32 @@ class Answer:
         elif self.connection.check_aborted():
             raise RequestAborted("the web server aborted the request")
         if data:
-            self._send(data)
+            self.connection.send_stdout(data)
         return whole
 
-    def _send(self, data):
-        """Sends data in parts whose copies cost little memory."""
-        if len(data) <= _PART:
-            self.connection.send(stream(STDOUT, self._id, data))
-            return
-        view = memoryview(data)
-        for start in range(0, len(view), _PART):
-            self.connection.send(stream(STDOUT, self._id, view[start:start + _PART]))
-
     def _end(self, data):
+        """Sends data, the rest of the answer, and its end."""
         connection = self.connection
-        self.errors.flush_all()
+        if self.errors._partial:
+            self.errors.flush_all()
         if connection.aborted:
             raise RequestAborted("the web server aborted the request")
         if not self.sending:
             if self._length is None and not data and not self.bodyless:
                 self._announce(0)
             self.sending = True
-            if len(data) <= _PART:
-                data = self._head + b"\r\n" + data
+            head = self._head + b"\r\n"
+            if len(data) <= _JOINED:
+                data = head + data
             else:
-                self._send(self._head + b"\r\n")
-                self._send(data)
-                data = b""
+                connection.send_stdout(head)
         if self._length is not None and self._sent < self._length and not self.bodyless:
             self.errors.write("frontd-wsgi: the answer is %d bytes short of its Content-Length of %d: it is cut\n"
                               % (self._length - self._sent, self._length))
             if data:
-                self._send(data)
+                connection.send_stdout(data)
             self._over = True
             connection.cut(self.errors)
             return
         self._over = True
-        if data:
-            data = stream(STDOUT, self._id, data)
-        connection.finish(self.errors, data + stream_end(STDOUT, self._id), 0)
+        connection.finish(self.errors, data)

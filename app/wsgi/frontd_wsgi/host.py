@@ -34,9 +34,10 @@ class Host:
     operation of a dict, so no lock is needed around it.
     """
 
-    def __init__(self, listener, gateway, threads, allowed_peers=None):
+    def __init__(self, listener, gateway, base, threads, allowed_peers=None):
         self._listener = listener
         self._gateway = gateway
+        self._base = base
         self._threads = threads
         self._allowed_peers = allowed_peers
         self._values = {"FCGI_MAX_CONNS": str(threads), "FCGI_MAX_REQS": str(threads), "FCGI_MPXS_CONNS": "0",
@@ -76,15 +77,14 @@ class Host:
 
     def _loop(self):
         listener_fd = self._listener.fileno()
+        wait, idle, serve = self._poller.wait, self._idle, self._serve
         while not self._stopping:
-            for fd in self._poller.wait():
-                if fd == listener_fd:
-                    if not self._stopping:
-                        self._accept()
-                    continue
-                connection = self._idle.pop(fd, None)
+            for fd, _ in wait():
+                connection = idle.pop(fd, None)
                 if connection is not None:
-                    self._serve(connection)
+                    serve(connection)
+                elif fd == listener_fd and not self._stopping:
+                    self._accept()
         self._poller.stop_listening()
         self._drain()
 
@@ -105,7 +105,7 @@ class Host:
         if len(self._idle) >= MAX_IDLE:
             self._close_longest_idle()
         try:
-            connection = Connection(sock, self._values)
+            connection = Connection(sock, self._values, self._base)
         except OSError:
             sock.close()  # gone already
             return
@@ -136,7 +136,15 @@ class Host:
         """Serves what has arrived on connection, which the caller owns, and
         lets it rest until more comes, or closes it."""
         try:
-            alive = connection.receive() and self._serve_requests(connection)
+            alive = connection.receive()
+            while alive:
+                environ = connection.next_request()
+                if environ is None:
+                    break
+                if not self._gateway.serve(connection, environ):
+                    self.stop(1)
+                if connection.is_empty():
+                    break
         except ProtocolError as e:
             log("connection closed: %s" % e)
             alive = False
@@ -148,17 +156,8 @@ class Host:
         if not alive or connection.wants_close() or (self._stopping and not connection.partial()):
             self._close(connection)
             return
-        connection.linger()
         self._idle[connection.fd] = connection
         self._poller.arm(connection)
-
-    def _serve_requests(self, connection):
-        while True:
-            environ = connection.next_request()
-            if environ is None:
-                return True
-            if not self._gateway.serve(connection, environ):
-                self.stop(1)
 
     def _close(self, connection):
         self._poller.forget(connection)

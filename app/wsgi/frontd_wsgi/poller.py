@@ -1,5 +1,6 @@
 """Waits for the next thing to do: a new connection, or bytes on an idle one."""
 
+import functools
 import os
 import select
 import threading
@@ -19,11 +20,10 @@ class EpollPoller:
         # One thread alone needs no arming: nobody waits while it works.
         self._oneshot = threads > 1
         self._events = select.EPOLLIN | (select.EPOLLONESHOT if self._oneshot else 0)
-        self._batch = 1 if self._oneshot else 64  # a thread takes no more than it serves at once
-
-    def wait(self):
-        """Returns the descriptors that are ready."""
-        return [fd for fd, _ in self._epoll.poll(-1, self._batch)]
+        batch = 1 if self._oneshot else 64  # a thread takes no more than it serves at once
+        # wait returns pairs that begin with a descriptor that is ready. It is
+        # called for every request: there is nothing of Python's in it.
+        self.wait = functools.partial(self._epoll.poll, -1, batch)
 
     def arm(self, connection):
         if not connection.registered:
@@ -68,7 +68,7 @@ class PollPoller:
                     if fd == self._read_poke:
                         self._drain_pokes()
                     elif fd in self._fixed or self._armed.pop(fd, None):
-                        return [fd]
+                        return [(fd, 0)]
 
     def _drain_pokes(self):
         try:

@@ -56,13 +56,21 @@ def stream(kind, request_id, content):
     """Returns content as as many records as it takes, none of them empty."""
     if 0 < len(content) <= MAX_CONTENT:
         return record(kind, request_id, content)
+    return b"".join(stream_parts(kind, request_id, content))
+
+
+def stream_parts(kind, request_id, content):
+    """Returns the same as a list of buffers, in which content is not copied."""
     view = memoryview(content)
-    pieces = []
+    parts = []
     for start in range(0, len(view), MAX_CONTENT):
         piece = view[start:start + MAX_CONTENT]
         padding = -len(piece) & 7
-        pieces += (pack_header(VERSION, kind, request_id, len(piece), padding, 0), piece, _PADDING[padding])
-    return b"".join(pieces)
+        parts.append(pack_header(VERSION, kind, request_id, len(piece), padding, 0))
+        parts.append(piece)
+        if padding:
+            parts.append(_PADDING[padding])
+    return parts
 
 
 def stream_end(kind, request_id):
@@ -99,6 +107,41 @@ def values_result(query, known):
         for name in asked if name in known
     )
     return record(GET_VALUES_RESULT, 0, content)
+
+
+class Opening:
+    """The first 20 bytes of a request as web servers mostly send them, up to the
+    length of PARAMS, and what of its other records is known with them."""
+
+    __slots__ = ("request_id", "keep", "held", "params_end", "no_body", "answer_end")
+
+    def __init__(self, request_id, flags):
+        self.request_id = request_id
+        self.keep = flags & KEEP_CONN != 0
+        self.held = flags & HOLD != 0
+        self.params_end = stream_end(PARAMS, request_id)
+        self.no_body = self.params_end + stream_end(STDIN, request_id)
+        self.answer_end = stream_end(STDOUT, request_id) + end_request(request_id, 0)
+
+
+# 20 bytes -> Opening. Web servers use few ids again and again.
+_openings = {}
+_MAX_OPENINGS = 1024
+
+
+def opening(data):
+    """Returns the Opening of what begins with the bytes data, or None if that is
+    not BEGIN_REQUEST of a responder and the start of its PARAMS, both unpadded."""
+    key = data[:20]
+    known = _openings.get(key)
+    if known is None and len(key) == 20 and key[2:4] == key[18:20] != b"\0\0":
+        request_id, flags = key[2] << 8 | key[3], key[10]
+        if key == pack_header(VERSION, BEGIN_REQUEST, request_id, 8, 0, 0) + bytes(
+                (0, RESPONDER, flags, 0, 0, 0, 0, 0, VERSION, PARAMS)) + key[2:4]:
+            if len(_openings) >= _MAX_OPENINGS:
+                _openings.clear()
+            known = _openings[key] = Opening(request_id, flags)
+    return known
 
 
 class PairsDecoder:
@@ -144,21 +187,20 @@ def decode_pairs(data, pairs):
     """Puts the whole pairs at the start of data into pairs, as latin-1 text
     (PEP 3333, "Unicode Issues"). Returns how many bytes they took."""
     text = data.decode("latin-1")
-    i, end = 0, len(data)
-    while i + 1 < end:
-        name, value = data[i], data[i + 1]
-        if name < 128 and value < 128:
-            j = i + 2
+    i, size = 0, len(data)
+    while i + 1 < size:
+        name = data[i]
+        value = data[i + 1]
+        if name < 128 > value:
+            start = i + 2
         else:
-            j, name, value = _long_lengths(data, i)
-            if j > end:
-                break
-        k = j + name
-        stop = k + value
-        if stop > end:
+            start, name, value = _long_lengths(data, i)
+        middle = start + name
+        end = middle + value
+        if end > size:
             break
-        pairs[text[j:k]] = text[k:stop]
-        i = stop
+        pairs[text[start:middle]] = text[middle:end]
+        i = end
     return i
 
 

@@ -44,7 +44,7 @@ def converse(data, cuts):
                     ours.sendall(data[end:])
                     ours.shutdown(socket.SHUT_WR)
                     seen.append((environ.get("REQUEST_URI"), body_of(connection)))
-                    connection.finish(Errors(), b"", 0)
+                    connection.finish(Errors(), b"")
                     while connection.receive():
                         pass
                     environ = connection.next_request()
