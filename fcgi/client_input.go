@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// stdinPiece is how much of a request body moves at once.
-const stdinPiece = 32 << 10
+// stdinPiece is how much of a request body moves at once: one full record.
+const stdinPiece = maxFilled
 
 // pump moves the body, and after it the data of a Filter, to the application:
 // no more of it is read from the client than the application has asked for, or

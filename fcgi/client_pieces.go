@@ -9,7 +9,7 @@ import (
 // each holds little; a large one is what is worth a write of its own.
 const (
 	smallPiece = 4 << 10
-	largePiece = 64 << 10
+	largePiece = 128 << 10
 )
 
 var (

@@ -201,7 +201,7 @@ func parseEndRequest(b []byte) (appStatus uint32, status ProtocolStatus, err err
 
 // readBufferSize is what one read may take from a connection at once. Larger
 // records pass through it in pieces, so it bounds a connection's memory.
-const readBufferSize = 64 << 10
+const readBufferSize = 128 << 10
 
 // A RecordReader reads records from a connection. The content of a record is
 // taken in pieces straight out of the read buffer, so a record's size costs

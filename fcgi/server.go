@@ -70,7 +70,7 @@ type Server struct {
 	MaxParams int
 
 	// Window is what each stream of a request's input may have under way, in bytes:
-	// the size of its buffer. Zero means 64 KiB.
+	// the size of its buffer. Zero means DefaultWindow, 256 KiB.
 	Window int
 
 	// WriteTimeout is how long a peer may take nothing of what it is sent. It loses

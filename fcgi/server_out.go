@@ -13,8 +13,9 @@ const (
 	// that needs no padding.
 	serverMaxPiece = MaxContent &^ 7
 
-	// serverMaxData is what pending may hold before senders of data wait.
-	serverMaxData = 64 << 10
+	// serverMaxData is what pending may hold before senders of data wait: two
+	// records, so that one write of a large response does not wake the reader twice.
+	serverMaxData = 128 << 10
 
 	// serverMaxControl is what control records may add to that. They answer the
 	// peer's records: one that asks for more and reads nothing loses its connection.
