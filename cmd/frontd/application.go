@@ -186,6 +186,9 @@ func (a *application) start(sup *supervisor.Supervisor, limits config.Limits, di
 	if err != nil {
 		return &usageError{err: err} // it names what is not there
 	}
+	if _, err := a.log.outputs.use(a.name, a.config.Output.File); err != nil {
+		return err
+	}
 	sayShortfall(a.log, a.name, sup.Shortfall(&spec))
 	group, err := sup.Start(spec)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -92,8 +91,6 @@ func checkIdentity(c *config.App) error {
 	if c.Kind == config.KindFCGI {
 		return nil
 	}
-	if _, err := identity(c); err != nil {
-		return fmt.Errorf("user: %w", err)
-	}
-	return nil
+	_, err := identity(c)
+	return err
 }

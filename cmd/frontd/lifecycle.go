@@ -241,8 +241,13 @@ func (a *application) replace(ctx context.Context, ac *config.App, limits config
 	if err != nil {
 		return fmt.Errorf("app %s: %w", a.name, err)
 	}
-	if err := a.group.Replace(ctx, spec); err != nil {
+	before, err := a.log.outputs.use(a.name, ac.Output.File)
+	if err != nil {
 		return err
+	}
+	if err := a.group.Replace(ctx, spec); err != nil {
+		_, undo := a.log.outputs.use(a.name, before)
+		return errors.Join(err, undo)
 	}
 	a.mu.Lock()
 	a.config = ac
@@ -256,7 +261,9 @@ func (a *application) retire(ctx context.Context) error {
 	if a.group == nil {
 		return nil
 	}
-	return a.group.Stop(ctx)
+	err := a.group.Stop(ctx)
+	_, closed := a.log.outputs.use(a.name, "")
+	return errors.Join(err, closed)
 }
 
 // reloadLogged is reload for those outside: systemd is told, and the log.
@@ -274,8 +281,10 @@ func (d *daemon) reloadLogged(ctx context.Context) error {
 }
 
 func (d *daemon) reopenLogs() {
-	if err := d.log.sink.reopen(); err != nil {
-		d.log.Error("log not reopened, the old file stays in use", "error", err)
+	for _, err := range append(d.log.outputs.reopen(), d.log.sink.reopen()) {
+		if err != nil {
+			d.log.Error("log not reopened, the old file stays in use", "error", err)
+		}
 	}
 }
 

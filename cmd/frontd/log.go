@@ -10,7 +10,6 @@ import (
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/front"
-	"github.com/frontd/frontd/supervisor"
 )
 
 // A logbook is all that frontd writes: its own events, a line a request, and
@@ -20,6 +19,8 @@ type logbook struct {
 	sink   *sink
 	json   bool
 	access *front.AccessLog // nil: none
+
+	outputs outputs // of workers whose application has a file of its own
 }
 
 func openLogbook(c config.Log, stderr io.Writer) (*logbook, error) {
@@ -53,27 +54,12 @@ func (l *logbook) Close() {
 	if l.access != nil {
 		l.access.Close()
 	}
+	l.outputs.close()
 	l.sink.Close()
 }
 
-// output takes a line that a worker printed: whole and as it is in text form,
-// tagged in JSON.
-func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
-	if l.json {
-		l.Info(string(line), "app", w.App, "pid", w.PID, "stream", stream)
-		return
-	}
-	l.sink.Write(append(append(make([]byte, 0, len(line)+1), line...), '\n'))
-}
-
-// requestOutput takes a line that a request wrote to FCGI_STDERR.
-func (l *logbook) requestOutput(x *front.Exchange, line []byte) {
-	if l.json {
-		l.Info(string(line), "app", x.App, "pid", x.Worker.PID, "id", x.ID, "stream", "stderr")
-		return
-	}
-	l.sink.Write(fmt.Appendf(nil, "%s [app=%s worker=%d id=%s]\n", line, x.App, x.Worker.PID, x.ID))
-}
+// lost is how many lines did not get into a log.
+func (l *logbook) lost() uint64 { return l.sink.dropped.Load() + l.outputs.dropped() }
 
 // A terminalHandler writes what a person at a terminal reads: the time, the
 // message, then what belongs to it.

@@ -28,7 +28,7 @@ func (d *daemon) metricsPage() []byte {
 		p.Sample(float64(door.open()), "listener", doorURL(door))
 	}
 	p.Metric("frontd_log_lines_dropped_total", metrics.Counter, "Log lines that were lost because the log did not take them.")
-	p.Sample(float64(d.log.sink.dropped.Load()))
+	p.Sample(float64(d.log.lost()))
 	p.Metric("frontd_info", metrics.Gauge, "The version of frontd.")
 	p.Sample(1, "version", version, "goos", runtime.GOOS, "goarch", runtime.GOARCH)
 	metrics.WriteProcess(&p)

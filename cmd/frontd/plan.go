@@ -204,7 +204,11 @@ func check(stdout, stderr io.Writer, file string) error {
 		key := "app." + a.Name
 		told := slices.ContainsFunc(errs, func(e config.Error) bool { return e.Key == key || strings.HasPrefix(e.Key, key+".") })
 		if err := checkIdentity(a); err != nil {
-			errs = append(errs, config.Error{File: file, Pos: a.Pos, Key: key, Reason: err.Error()})
+			pos, set := a.Set["user"]
+			if !set {
+				pos = a.Set["group"]
+			}
+			errs = append(errs, config.Error{File: file, Pos: pos, Key: key + ".user", Reason: err.Error()})
 		}
 		if err := checkApp(a); err != nil && !told {
 			errs = append(errs, config.Error{File: file, Pos: a.Pos, Key: key, Reason: err.Error()})

@@ -105,7 +105,7 @@ func (d *daemon) status(watched bool) statusReport {
 	now := time.Now()
 	s := statusReport{
 		PID: os.Getpid(), Version: version, Uptime: now.Sub(d.started).Seconds(), Stopping: d.stopping.Load(),
-		LogLost: d.log.sink.dropped.Load(), Listen: []string{}, Apps: []appReport{},
+		LogLost: d.log.lost(), Listen: []string{}, Apps: []appReport{},
 	}
 	for _, door := range d.doors {
 		s.Listen = append(s.Listen, doorURL(door))
