@@ -26,7 +26,7 @@ type Address struct {
 const maxSocketPath = 107
 
 const addressForms = `HOST:PORT ("127.0.0.1:8080", "[::1]:8080", ":8080"), "unix:/path" or "unix:@name", ` +
-	`with "http://", "https://" or "fcgi://" before HOST:PORT, "http+unix:" or "fcgi+unix:" for unix:, or "systemd:NAME"`
+	`with "http://", "https://" or "fcgi://" before HOST:PORT, "http+unix:" or "fcgi+unix:" for unix:, or "systemd:NAME", "https+systemd:NAME", "fcgi+systemd:NAME"`
 
 // schemes are the prefixes of an address. The longest match is the only one:
 // none is a prefix of another.
@@ -38,6 +38,9 @@ var schemes = []struct{ prefix, scheme, net string }{
 	{"http+unix:", "http", "unix"},
 	{"fcgi+unix:", "fcgi", "unix"},
 	{"systemd:", "", "systemd"},
+	{"http+systemd:", "http", "systemd"},
+	{"https+systemd:", "https", "systemd"},
+	{"fcgi+systemd:", "fcgi", "systemd"},
 }
 
 // ParseAddress reads an address in any form that a listener or an

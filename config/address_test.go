@@ -23,6 +23,9 @@ func TestParseAddress(t *testing.T) {
 		"fcgi+unix:/a":            {"fcgi", "unix", "/a"},
 		"fcgi+unix:@a":            {"fcgi", "unix", "@a"},
 		"systemd:web":             {"", "systemd", "web"},
+		"http+systemd:web":        {"http", "systemd", "web"},
+		"https+systemd:web":       {"https", "systemd", "web"},
+		"fcgi+systemd:web":        {"fcgi", "systemd", "web"},
 
 		"unix:/" + strings.Repeat("x", 106): {"", "unix", "/" + strings.Repeat("x", 106)},
 	} {

@@ -17,20 +17,31 @@ func Listen(a Address) (net.Listener, error) { return ListenMode(a, DefaultSocke
 // socket that somebody serves, and anything that is not a socket, is not
 // touched. Closing the listener removes the file if it is still its own.
 //
+// A socket that this process was started with comes first: one that systemd
+// holds, or that the frontd before this one handed over. It keeps the
+// connections that wait in it.
+//
 // The error of an address in use says by whom, where the system tells.
 func ListenMode(a Address, mode fs.FileMode) (net.Listener, error) {
-	var l net.Listener
-	var err error
-	switch {
-	case a.Net == "systemd":
-		l, err = listenSystemd(a.Addr)
-	case a.Net == "unix":
-		l, err = listenUnix(a.Addr, mode)
-	default:
-		l, err = listenTCP(a.Addr)
-	}
+	l, err := listenAny(a, mode)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", a, err)
 	}
 	return l, nil
+}
+
+func listenAny(a Address, mode fs.FileMode) (net.Listener, error) {
+	if f := inheritedSockets().take(a.SocketName()); f != nil {
+		l, err := listenInherited(a, f, mode)
+		if l != nil || err != nil {
+			return l, err
+		}
+	}
+	switch a.Net {
+	case "systemd":
+		return nil, missingSystemd(a.Addr)
+	case "unix":
+		return listenUnix(a.Addr, mode)
+	}
+	return listenTCP(a.Addr)
 }

@@ -2,65 +2,20 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // firstPassed is SD_LISTEN_FDS_START of sd_listen_fds(3).
 const firstPassed = 3
 
-// listenSystemd returns a socket that systemd passed. One socket may be asked
-// for once: the descriptor is taken. The environment is left as it is.
-func listenSystemd(name string) (net.Listener, error) {
-	fd, err := passedSocket(name, os.Getpid(), os.Getenv)
-	if err != nil {
-		return nil, err
+// missingSystemd says why there is no socket of that name to take.
+func missingSystemd(name string) error {
+	if _, err := passedSocket(name, os.Getpid(), os.Getenv); err != nil {
+		return err
 	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close() // the listener has its own descriptor
-	takenMu.Lock()
-	taken[fd] = true
-	takenMu.Unlock()
-	l, err := net.FileListener(f)
-	if err != nil {
-		return nil, fmt.Errorf("descriptor %d is not a listening socket: %w", fd, err)
-	}
-	return l, nil
-}
-
-var (
-	takenMu sync.Mutex // guards the next
-	taken   = make(map[int]bool)
-)
-
-// CloseUnused closes the sockets that systemd passed and nobody listens at, and
-// returns their names: their clients would wait for ever. Call it once, when
-// all listeners are open.
-func CloseUnused() []string {
-	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		return nil
-	}
-	n, _ := strconv.Atoi(os.Getenv("LISTEN_FDS")) // malformed is none
-	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
-	takenMu.Lock()
-	defer takenMu.Unlock()
-	var unused []string
-	for fd := firstPassed; fd < firstPassed+n; fd++ {
-		if taken[fd] {
-			continue
-		}
-		taken[fd] = true
-		name := fmt.Sprintf("descriptor %d", fd)
-		if i := fd - firstPassed; i < len(names) {
-			name = names[i]
-		}
-		os.NewFile(uintptr(fd), name).Close()
-		unused = append(unused, name)
-	}
-	return unused
+	return fmt.Errorf("systemd passed one socket of this name, and it is in use already")
 }
 
 // passedSocket finds the descriptor of that name, as sd_listen_fds_with_names(3) does.

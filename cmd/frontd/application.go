@@ -40,8 +40,9 @@ type application struct {
 	answers   map[uint64]answer         // of workers about to be ready, by generation
 	upstreams map[uint64]*fcgi.Upstream // by generation
 	external  *fcgi.Upstream
-	failures  int // starts failed in a row
-	untried   int // starts until tried is closed
+	failures  int   // starts failed in a row
+	failed    error // why the last of them did
+	untried   int   // starts until tried is closed
 }
 
 // An answer is what a worker said when it was asked whether it serves.
@@ -403,6 +404,7 @@ func (a *application) flights(pid int) []front.Flight {
 func (a *application) failing(e supervisor.Event) {
 	a.mu.Lock()
 	a.failures++
+	a.failed = e.Err
 	failures := a.failures
 	a.mu.Unlock()
 	a.log.Error("worker did not start", "app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID, "error", e.Err)
@@ -410,6 +412,23 @@ func (a *application) failing(e supervisor.Event) {
 		a.pool.SetFailing(e.Err, time.Now())
 	}
 	a.wasTried()
+}
+
+// notUp says why no worker serves, nil if one does or none is needed yet.
+func (a *application) notUp() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.upstreams) > 0 || a.failures == 0 {
+		return nil
+	}
+	return a.failed
+}
+
+// serving is how many workers serve.
+func (a *application) serving() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.upstreams)
 }
 
 // workersOf is how many processes an application has.

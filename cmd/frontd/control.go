@@ -23,6 +23,7 @@ type controlServer struct {
 	path     string
 	listener net.Listener
 	server   *http.Server
+	serving  bool // set by serve, before anybody may close
 	done     chan struct{}
 }
 
@@ -33,7 +34,8 @@ type orders struct {
 	reload  func(context.Context) error
 	restart func(ctx context.Context, app string) error
 	scale   func(ctx context.Context, app, workers string) error
-	stop    func() // returns when the stop has begun
+	upgrade func(context.Context) (upgradeReport, error) // nil: there is none
+	stop    func()                                       // returns when the stop has begun
 }
 
 // runtimeBase is the private folder of this user's daemons: systemd's
@@ -108,11 +110,16 @@ func openControl(path string, o orders) (*controlServer, error) {
 	}
 	s := &controlServer{path: path, listener: l, done: make(chan struct{})}
 	s.server = &http.Server{Handler: o.handler(), ReadHeaderTimeout: 10 * time.Second}
+	return s, nil
+}
+
+// serve lets the control socket answer. Commands that came before wait.
+func (s *controlServer) serve() {
+	s.serving = true
 	go func() {
 		defer close(s.done) // close receives it
-		s.server.Serve(l)
+		s.server.Serve(s.listener)
 	}()
-	return s, nil
 }
 
 func (o orders) handler() http.Handler {
@@ -131,6 +138,12 @@ func (o orders) handler() http.Handler {
 	mux.HandleFunc("POST /scale", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, o.scale(r.Context(), r.FormValue("app"), r.FormValue("workers")))
 	})
+	if o.upgrade != nil {
+		mux.HandleFunc("POST /upgrade", func(w http.ResponseWriter, r *http.Request) {
+			report, err := o.upgrade(r.Context())
+			reply(w, report, err)
+		})
+	}
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, struct{}{}, nil)
 		o.stop()
@@ -149,12 +162,20 @@ func (d *daemon) orders() orders {
 		scale: func(ctx context.Context, app, workers string) error {
 			return d.log.told("scale", d.scale(ctx, app, workers), "app", app, "workers", workers)
 		},
-		stop: func() { d.stopped.Do(func() { close(d.stop) }) },
+		upgrade: d.upgradeLogged,
+		stop:    func() { d.stopped.Do(func() { close(d.stop) }) },
 	}
 }
 
 // close ends the control socket; an answer under way is given a moment.
 func (s *controlServer) close() {
+	if s == nil {
+		return
+	}
+	if !s.serving {
+		s.listener.Close()
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if s.server.Shutdown(ctx) != nil {

@@ -7,12 +7,11 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	sd "github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/front"
@@ -27,13 +26,24 @@ type daemon struct {
 	sup     *supervisor.Supervisor
 	name    string // tells this user's daemons apart
 	dir     string // runtime directory: sockets of workers
+	dirLock *os.File
 	dev     bool
 	why     string // how APP was detected, "" if it was named
 	started time.Time
 	load    func() (*config.Config, error) // reads the configuration again
+	program string                         // what an upgrade starts
+	stderr  *os.File                       // an heir's too
+	elder   *elder                         // nil: nobody served before us
+	life    context.Context                // ends when the stop begins
 	stop    chan struct{}                  // closed by the control socket's stop
+	handed  chan struct{}                  // closed when an heir serves
 	stopped sync.Once
 	handler atomic.Pointer[http.Handler]
+	fate    atomic.Int32
+	speaks  atomic.Bool // to systemd: we are its main process
+
+	upgrading sync.Mutex  // held by an upgrade; guards the field below
+	heir      *os.Process // set when handed is closed
 
 	apps     registry
 	traffic  *traffic
@@ -59,24 +69,26 @@ type daemon struct {
 // stopping reads top to bottom.
 func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Writer) (err error) {
 	gcpace.Start()
+	// A crash ends by SIGABRT and not by status 2, which says that the
+	// configuration is wrong, so that nobody would start us again.
+	debug.SetTraceback("crash")
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	life, cancel := context.WithCancel(ctx)
+	defer cancel()
 
-	if d.log, err = openLogbook(c.Log, stderr); err != nil {
+	if err := d.prepare(life, c, stderr); err != nil {
 		return err
 	}
 	defer d.log.Close()
-	for _, w := range c.Warnings {
-		d.log.Warn("configuration: " + w.Error())
-	}
-	d.config, d.started, d.traffic = c, time.Now(), newTraffic()
 	defer d.traffic.close()
-	d.stop, d.failed = make(chan struct{}), make(chan error, 1)
-
-	if d.why != "" {
-		d.log.Info("detected " + d.why)
-	}
+	defer d.elder.close()
+	defer func() {
+		if err != nil {
+			d.tellFailure(err)
+		}
+	}()
 	// The doors first: an address in use is told before anything is started.
 	if err := d.open(c); err != nil {
 		return err
@@ -86,33 +98,95 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	defer d.numbers.close() // last: that frontd is not ready is told to the end
-	for _, name := range config.CloseUnused() {
-		d.log.Warn("a socket that systemd passed is closed: no listen names it", "socket", name)
+	stale, err := d.start(c)
+	if err == nil {
+		err = d.elder.askToServe(life, d, signals)
 	}
-	d.name = daemonName(nameOf(c.Server.Listen[0], d.doors[0].listener))
-	if d.dir, err = runtimeDir(d.name); err != nil {
-		return err
-	}
-	d.sup, err = d.newSupervisor()
 	if err != nil {
-		return err
-	}
-	if err := d.startApps(c); err != nil {
-		d.stopWorkers(context.Background())
-		return err
-	}
-	if err := d.openControl(c); err != nil {
-		d.stopWorkers(context.Background())
+		d.control.close()
+		if d.sup != nil {
+			d.stopWorkers(context.Background())
+		}
+		d.removeDir()
 		return err
 	}
 	d.serve()
-	reloads, cancel := context.WithCancel(ctx)
-	d.serving.Go(func() { d.settleIn(reloads, c, stderr) }) // shutdown waits for it
-	err = d.wait(reloads, signals)
+	d.control.serve()
+	d.numbers.serve()
+	d.elder.takeOver(d)
+	d.speaks.Store(true)
+	d.storeSockets(stale)
+	d.serving.Go(func() { d.settleIn(life, c, d.stderr) }) // shutdown waits for it
+	asked, err := d.wait(life, signals)
 	cancel()
-
-	d.tell(sd.SdNotifyStopping)
+	d.part(c.Server.ShutdownTimeout, asked)
 	return errors.Join(err, d.shutdown(c.Server.ShutdownTimeout, signals))
+}
+
+// prepare makes what needs no socket and no process.
+func (d *daemon) prepare(life context.Context, c *config.Config, stderr io.Writer) (err error) {
+	if d.elder, err = findElder(); err != nil {
+		return err
+	}
+	d.stderr = os.Stderr
+	if f, ok := stderr.(*os.File); ok {
+		d.stderr = f
+	}
+	if d.elder != nil {
+		d.stderr, stderr = d.elder.stderr, d.elder.stderr
+	}
+	if d.program, err = startedAs(); err != nil {
+		return err
+	}
+	if d.log, err = openLogbook(c.Log, stderr); err != nil {
+		return err
+	}
+	for _, w := range c.Warnings {
+		d.log.Warn("configuration: " + w.Error())
+	}
+	if d.why != "" {
+		d.log.Info("detected " + d.why)
+	}
+	d.config, d.started, d.traffic, d.life = c, time.Now(), newTraffic(), life
+	d.stop, d.handed, d.failed = make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	d.speaks.Store(d.elder == nil)
+	return nil
+}
+
+// start starts what is behind the doors. It returns the names of sockets that
+// a frontd before this one had and this configuration has no more.
+func (d *daemon) start(c *config.Config) (stale []string, err error) {
+	d.name = daemonName(nameOf(c.Server.Listen[0], d.doors[0].listener))
+	if d.dir, d.dirLock, err = runtimeDir(d.name); err != nil {
+		return nil, err
+	}
+	if d.sup, err = d.newSupervisor(); err != nil {
+		return nil, err
+	}
+	if err := d.startApps(c); err != nil {
+		return nil, err
+	}
+	if err := d.openControl(c); err != nil {
+		return nil, err
+	}
+	unused, stale := config.CloseUnused()
+	for _, name := range unused {
+		d.log.Warn("a socket that systemd passed is closed: no listen names it", "socket", name)
+	}
+	return stale, nil
+}
+
+// part settles what becomes of us: a stop, or the end behind an heir, which a
+// signal to stop that came meanwhile then concerns.
+func (d *daemon) part(within time.Duration, asked os.Signal) {
+	if d.fate.CompareAndSwap(fateOpen, fateStopping) {
+		d.tellStopping(within)
+		return
+	}
+	<-d.handed // at once: it has been decided
+	if asked != nil {
+		d.heir.Signal(asked)
+	}
 }
 
 func (d *daemon) newSupervisor() (*supervisor.Supervisor, error) {
@@ -136,16 +210,19 @@ func (d *daemon) event(e supervisor.Event) {
 	}
 }
 
-// wait returns when frontd is to stop, nil if it was asked to.
-func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) error {
+// wait returns when frontd is to stop: with the signal that asked for it, if
+// one did, or with the error that makes it.
+func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) (os.Signal, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return nil, nil
 		case <-d.stop:
-			return nil
+			return nil, nil
+		case <-d.handed:
+			return nil, nil
 		case err := <-d.failed:
-			return err
+			return nil, err
 		case s := <-signals:
 			switch s {
 			case syscall.SIGHUP:
@@ -153,10 +230,10 @@ func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) error {
 			case syscall.SIGUSR1:
 				d.reopenLogs()
 			case syscall.SIGUSR2:
-				d.log.Warn("handing over to a new binary is not available in this version")
+				d.serving.Go(func() { d.upgradeLogged(ctx) }) // shutdown waits for it
 			default:
 				d.log.Info("stopping", "signal", s.String())
-				return nil
+				return s, nil
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -292,17 +293,12 @@ func (d *daemon) reopenLogs() {
 func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	go func() {
-		// Ends with ctx, which this function cancels.
-		select {
-		case s := <-signals:
-			d.log.Warn("stopping at once", "signal", s.String())
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	d.stopping.Store(true)
+	go d.hasten(ctx, cancel, signals) // ends with ctx, which this function cancels
 	d.control.close()
+	if d.fate.Load() == fateHandedOver {
+		d.numbers.close() // the heir's are what holds
+	}
 	var doors sync.WaitGroup
 	for _, door := range d.doors {
 		doors.Go(func() { // waited for below
@@ -318,9 +314,34 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 	}
 	err := d.stopWorkers(ctx)
 	d.serving.Wait()
-	os.Remove(d.dir) // not empty only where a worker could not be ended
+	d.upgrading.Lock() // an heir that is not to be has ended
+	d.upgrading.Unlock()
+	d.removeDir()
+	d.elder.awaitEnd(ctx)
 	d.log.Info("stopped")
 	return err
+}
+
+// hasten makes a stop one at once when it is asked for again. Behind an heir
+// the first TERM is meant for the service: it goes to the heir.
+func (d *daemon) hasten(ctx context.Context, atOnce func(), signals <-chan os.Signal) {
+	forward := d.fate.Load() == fateHandedOver
+	for {
+		select {
+		case s := <-signals:
+			switch {
+			case s != syscall.SIGTERM && s != syscall.SIGINT: // too late for what else there is
+			case s == syscall.SIGTERM && forward:
+				forward = false
+				d.heir.Signal(s) // if it is gone, so is the service
+			default:
+				d.log.Warn("stopping at once", "signal", s.String())
+				atOnce()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // stopWorkers ends every process that frontd has started.
@@ -344,6 +365,19 @@ func (d *daemon) settleIn(ctx context.Context, c *config.Config, stderr io.Write
 	for _, door := range d.doors {
 		d.log.Info("listening", "address", doorURL(door))
 	}
+	d.awaitApps(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if isTerminal(stderr) {
+		d.announce(c, stderr)
+	}
+	d.tell(sd.SdNotifyReady)
+	d.tellStatus(ctx)
+}
+
+// awaitApps waits until each application was started, or could not be.
+func (d *daemon) awaitApps(ctx context.Context) {
 	for _, a := range d.apps.all() {
 		select {
 		case <-a.tried:
@@ -351,10 +385,6 @@ func (d *daemon) settleIn(ctx context.Context, c *config.Config, stderr io.Write
 			return
 		}
 	}
-	if isTerminal(stderr) {
-		d.announce(c, stderr)
-	}
-	d.tell(sd.SdNotifyReady)
 }
 
 // announce says what runs, to a person at a terminal.
@@ -388,21 +418,71 @@ func doorURL(d *door) string {
 	return d.address.String()
 }
 
-func (d *daemon) tell(state string) {
-	if _, err := sd.SdNotify(false, state); err != nil {
-		d.log.Warn("systemd was not told", "state", state, "error", err)
+// runtimeDir makes the private folder for the sockets of this daemon's
+// workers. The daemon that takes over from this one has another; what a
+// daemon that was killed has left goes.
+func runtimeDir(name string) (string, *os.File, error) {
+	base, err := runtimeBase()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return "", nil, fmt.Errorf("make runtime directory: %w", err)
+	}
+	pattern := name + ".*.d"
+	sweepDirs(filepath.Join(base, pattern))
+	for {
+		dir, err := os.MkdirTemp(base, pattern)
+		if err != nil {
+			return "", nil, fmt.Errorf("make runtime directory: %w", err)
+		}
+		lock, err := lockDir(dir)
+		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, os.ErrNotExist) {
+			return "", nil, fmt.Errorf("lock runtime directory: %w", err)
+		}
+		// Another one that starts may have swept it in between.
+		if _, gone := os.Stat(filepath.Join(dir, lockName)); err == nil && gone == nil {
+			return dir, lock, nil
+		}
 	}
 }
 
-// runtimeDir is the private folder for the sockets of this daemon's workers.
-func runtimeDir(name string) (string, error) {
-	base, err := runtimeBase()
+// sweepDirs removes the runtime directories that no daemon holds.
+func sweepDirs(pattern string) {
+	found, _ := filepath.Glob(pattern) // never malformed: a name has no magic
+	for _, dir := range found {
+		if os.Remove(dir) == nil {
+			continue // empty: its daemon was about to lock it, and makes another
+		}
+		if lock, err := lockDir(dir); err == nil {
+			os.RemoveAll(dir)
+			lock.Close()
+		}
+	}
+}
+
+// lockDir fails where another process has the folder. The lock ends with the
+// process. It is a file's: the supervisor locks the folder.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	dir := filepath.Join(base, name+".d")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make runtime directory: %w", err)
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
 	}
-	return dir, nil
+	return f, nil
+}
+
+const lockName = "lock"
+
+// removeDir removes it unless a worker is left in it.
+func (d *daemon) removeDir() {
+	if d.dirLock == nil {
+		return
+	}
+	os.Remove(d.dirLock.Name())
+	os.Remove(d.dir)
+	d.dirLock.Close()
 }

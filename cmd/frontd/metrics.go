@@ -17,14 +17,17 @@ import (
 // A numbersServer is the listener of [metrics]: read-only, and no worker is
 // asked for anything that it tells. docs/metrics.md has what it serves.
 type numbersServer struct {
+	address  config.Address
 	listener net.Listener
 	server   *http.Server
 	ending   context.CancelFunc // of answers that would go on
+	serving  bool               // set by serve, before anybody may close
 	done     chan struct{}
 }
 
-// openNumbers listens where the configuration says and serves from then on;
-// it returns nil where it says nothing.
+// openNumbers listens where the configuration says; it returns nil where it
+// says nothing. It serves from then on, but for the heir of another frontd:
+// two that answer at one address would be one that changes its mind.
 func openNumbers(c config.Metrics, d *daemon) (*numbersServer, error) {
 	if c.Listen == (config.Address{}) {
 		return nil, nil
@@ -35,23 +38,38 @@ func openNumbers(c config.Metrics, d *daemon) (*numbersServer, error) {
 	}
 	d.traffic.keep()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &numbersServer{listener: l, ending: cancel, done: make(chan struct{})}
+	s := &numbersServer{address: c.Listen, listener: l, ending: cancel, done: make(chan struct{})}
 	s.server = &http.Server{
 		Handler: guarded(c.Hosts, d.numbersHandler()), ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
+	d.log.Info("numbers listen", "address", nameOf(c.Listen, l))
+	if d.elder == nil {
+		s.serve()
+	}
+	return s, nil
+}
+
+// serve answers from now on.
+func (s *numbersServer) serve() {
+	if s == nil || s.serving {
+		return
+	}
+	s.serving = true
 	go func() {
 		defer close(s.done) // close receives it
-		s.server.Serve(l)
+		s.server.Serve(s.listener)
 	}()
-	d.log.Info("numbers listen", "address", nameOf(c.Listen, l))
-	return s, nil
 }
 
 // close ends the listener; an answer under way is given a moment.
 func (s *numbersServer) close() {
 	if s == nil {
+		return
+	}
+	if !s.serving {
+		s.listener.Close()
 		return
 	}
 	s.ending()
