@@ -56,6 +56,8 @@ type Server struct {
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long a kept connection may wait for its next request. Default 60s.
 	IdleTimeout time.Duration
+	// Engine is what parses HTTP/1 without TLS: "own" or "net/http". Default "own".
+	Engine string
 	// BodyRate is the slowest that a body may come, in bytes a second. Default 500; 0 is no limit.
 	BodyRate int64
 	// Limits hold for every app and route that does not set its own. All filled.
@@ -266,6 +268,7 @@ func Default() *Config {
 			ShutdownTimeout: 30 * time.Second,
 			HeaderTimeout:   10 * time.Second,
 			IdleTimeout:     60 * time.Second,
+			Engine:          "own",
 			BodyRate:        500,
 			Limits: Limits{
 				MaxBody: 64 << 20, ResponseBuffer: 256 << 10, ResponseFile: 1 << 30,

@@ -114,6 +114,9 @@ func (s *Server) lastAnswer(next http.Handler) http.Handler {
 // have gone, or when ctx ends. It is not http.Server's, which closes a
 // connection whose first request arrives during it without an answer.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if s.own != nil {
+		return s.own.Shutdown(ctx)
+	}
 	s.ending.Store(true)
 	s.set.mu.Lock()
 	s.set.draining = true
@@ -126,7 +129,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.drain(ctx); err != nil {
 		return err
 	}
-	return s.Server.Shutdown(ctx)
+	return s.net.Shutdown(ctx)
+}
+
+// Close ends all connections at once.
+func (s *Server) Close() error {
+	if s.own != nil {
+		return s.own.Close()
+	}
+	return s.net.Close()
 }
 
 func (s *Server) drain(ctx context.Context) error {
@@ -138,7 +149,7 @@ func (s *Server) drain(ctx context.Context) error {
 		age := time.Since(begun)
 		if age >= drainIdle && !quiet {
 			quiet = true
-			s.SetKeepAlivesEnabled(false) // and closes those that are idle
+			s.net.SetKeepAlivesEnabled(false) // and closes those that are idle
 			timer.Reset(drainFresh - age)
 		}
 		fresh, busy, idle := s.set.count(age >= drainFresh)
@@ -157,6 +168,9 @@ func (s *Server) drain(ctx context.Context) error {
 // Serve answers on l until Shutdown or Close, after which it returns nil. l is
 // closed in any case. It is called once.
 func (s *Server) Serve(l net.Listener) error {
+	if s.own != nil {
+		return serveOwn(s.own, l)
+	}
 	if s.config.TLS != nil {
 		l = newTLSListener(l, &s.config)
 	} else {
@@ -170,7 +184,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if ended {
 		return l.Close()
 	}
-	err := s.Server.Serve(l)
+	err := s.net.Serve(l)
 	if errors.Is(err, http.ErrServerClosed) || s.ending.Load() {
 		return nil
 	}

@@ -133,7 +133,7 @@ func TestHostileRequests(t *testing.T) {
 }
 
 func TestGarbageAfterAGoodRequestIsAnsweredInTurn(t *testing.T) { // H2
-	release := make(chan struct{})
+	var release chan struct{} // made in each bubble
 	open(t, Config{}, ServerConfig{}, func(w http.ResponseWriter, r *http.Request) {
 		<-release
 		ok(w, r)
@@ -141,6 +141,7 @@ func TestGarbageAfterAGoodRequestIsAnsweredInTurn(t *testing.T) { // H2
 			t.Error("garbage behind a request ended the request")
 		}
 	}, func(d *door) {
+		release = make(chan struct{})
 		go close(release) // ends at once
 		answer := d.talk(get+"GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n"+get, 1<<20)
 		if got := statuses(t, answer); !slices.Equal(got, []int{200, 400}) {

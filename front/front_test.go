@@ -29,6 +29,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // A door is a whole server on connections in memory, on virtual time.
 type door struct {
 	t        *testing.T
+	engine   Engine
 	server   *Server
 	conns    chan net.Conn
 	closed   chan struct{}
@@ -50,12 +51,24 @@ func (d *door) Accept() (net.Conn, error) {
 func (d *door) Close() error   { d.once.Do(func() { close(d.closed) }); return nil }
 func (d *door) Addr() net.Addr { return &net.TCPAddr{} }
 
-// open runs f in a bubble of virtual time with a server for c; its handler
-// takes every request unless c has routes.
+// open runs f with a server of each engine for c; its handler takes every
+// request unless c has routes.
 func open(t *testing.T, c Config, sc ServerConfig, handler http.HandlerFunc, f func(d *door)) {
 	t.Helper()
+	for _, sc.Engine = range []Engine{OwnEngine, NetEngine} {
+		failed := t.Failed()
+		openOne(t, c, sc, handler, f)
+		if t.Failed() && !failed {
+			t.Logf("with engine %s", sc.Engine)
+		}
+	}
+}
+
+// openOne does it in a bubble of virtual time.
+func openOne(t *testing.T, c Config, sc ServerConfig, handler http.HandlerFunc, f func(d *door)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d := &door{t: t, conns: make(chan net.Conn), closed: make(chan struct{})}
+		d := &door{t: t, engine: sc.Engine, conns: make(chan net.Conn), closed: make(chan struct{})}
 		if c.Routes == nil {
 			settings := DefaultSettings()
 			if c.Settings != nil {

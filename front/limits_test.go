@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -251,6 +252,8 @@ func TestLongWorkAfterAWriteDoesNotCostTheAnswer(t *testing.T) {
 	})
 }
 
+var dateLine = regexp.MustCompile(`Date: [^\r]*\r\n`)
+
 func TestSlowHead(t *testing.T) { // H4
 	open(t, Config{}, ServerConfig{ReadHeaderTimeout: 10 * time.Second}, ok, func(d *door) {
 		c := d.dial()
@@ -264,6 +267,7 @@ func TestSlowHead(t *testing.T) { // H4
 		if took < 10*time.Second || took > 11*time.Second {
 			t.Errorf("took %v, want 10 s for the whole head", took)
 		}
+		answer = dateLine.ReplaceAll(answer, nil) // which the own engine says too
 		if got := statuses(t, string(answer)); !slices.Equal(got, []int{408}) || string(answer) != slowHead {
 			t.Errorf("answer %q", answer)
 		}
@@ -296,8 +300,12 @@ func TestIdleConnections(t *testing.T) { // H7
 			if got := statuses(t, answers); !slices.Equal(got, c.want) {
 				t.Errorf("%s: answers %v, want %v", c.why, got, c.want)
 			}
-			if took := time.Since(start); took < c.after || took > c.after+time.Second {
-				t.Errorf("%s: closed after %v, want %v", c.why, took, c.after)
+			after := c.after
+			if d.engine == OwnEngine && strings.HasSuffix(c.raw, "G") {
+				after = config.ReadHeaderTimeout // to it, one byte is a part of a head
+			}
+			if took := time.Since(start); took < after || took > after+time.Second {
+				t.Errorf("%s: closed after %v, want %v", c.why, took, after)
 			}
 		})
 	}

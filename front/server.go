@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/frontd/frontd/http1"
 )
 
 // A ServerConfig says how connections are treated. The zero value of each
@@ -21,13 +23,16 @@ type ServerConfig struct {
 	MaxStreams        int           // requests at once on an HTTP/2 connection; 0: 128
 
 	TLS     *tls.Config   // nil: plain HTTP/1
+	Engine  Engine        // of plain HTTP/1; "": OwnEngine
 	Refusal func(Refusal) // is called for each head that no handler sees; may be nil
 	Log     *slog.Logger  // nil: slog.Default
 }
 
-// A Server is an http.Server behind checked connections.
+// A Server is one of two: this house's own, or, for TLS and by choice, an
+// http.Server behind checked connections.
 type Server struct {
-	*http.Server
+	own    *http1.Server // nil: net
+	net    *http.Server
 	config ServerConfig
 
 	set      connSet
@@ -40,13 +45,16 @@ type Server struct {
 // stop it with Shutdown or Close.
 func NewServer(handler http.Handler, config ServerConfig) *Server {
 	c := config.withDefaults()
+	if c.TLS == nil && c.Engine != NetEngine {
+		return &Server{own: own(handler, &c), config: c}
+	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(c.TLS != nil)
 	s := &Server{config: c, served: make(chan struct{})}
 	s.set.conns = make(map[*conn]struct{})
 	s.set.changed = make(chan struct{}, 1)
-	s.Server = &http.Server{
+	s.net = &http.Server{
 		Handler:           s.lastAnswer(handler),
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		IdleTimeout:       c.IdleTimeout,

@@ -67,6 +67,7 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 	}
 	sc := front.ServerConfig{
 		Listener: where, Log: d.log.Logger,
+		Engine:            front.Engine(c.Server.Engine),
 		ReadHeaderTimeout: c.Server.HeaderTimeout, IdleTimeout: c.Server.IdleTimeout,
 		Refusal: func(r front.Refusal) {
 			d.traffic.set.Refuse(r.Cause.Status(), string(r.Cause))

@@ -1,0 +1,69 @@
+package http1
+
+import (
+	"io"
+	"syscall"
+)
+
+// useSocket lets the connection be waited for without a buffer.
+func (c *conn) useSocket() {
+	sc, ok := c.nc.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return
+	}
+	c.raw, c.try = raw, c.tryRead
+}
+
+// tryRead reads a head's first bytes if there are any, into an exchange that is
+// taken for them only.
+func (c *conn) tryRead(fd uintptr) bool {
+	c.take()
+	for {
+		n, err := syscall.Read(int(fd), c.x.in)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			c.server.put(c.x)
+			c.x = nil
+			return false
+		case n == 0 && err == nil:
+			err = io.EOF
+		}
+		c.x.to, c.waitErr = max(n, 0), err
+		return true
+	}
+}
+
+// peek waits until the connection has something to read, and leaves it there.
+// nil: bytes; io.EOF: the client's end.
+func (c *conn) peek() error {
+	if c.raw == nil {
+		return c.peekOne()
+	}
+	var result error
+	err := c.raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		for {
+			n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			switch {
+			case err == syscall.EINTR:
+				continue
+			case err == syscall.EAGAIN:
+				return false
+			case n == 0 && err == nil:
+				err = io.EOF
+			}
+			result = err
+			return true
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return result
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package http1
+
+// useSocket does nothing: a connection is waited for by the read of one byte.
+func (c *conn) useSocket() {}
+
+// peek waits until the connection has something to read. nil: bytes; io.EOF:
+// the client's end.
+func (c *conn) peek() error { return c.peekOne() }
