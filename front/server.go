@@ -74,7 +74,12 @@ func NewServer(handler http.Handler, config ServerConfig) *Server {
 }
 
 // Connections returns how many are open.
-func (s *Server) Connections() int { return int(s.set.open.Load()) }
+func (s *Server) Connections() int {
+	if s.own != nil {
+		return s.own.Connections()
+	}
+	return int(s.set.open.Load())
+}
 
 func (c ServerConfig) withDefaults() ServerConfig {
 	if c.ReadHeaderTimeout == 0 {

@@ -31,7 +31,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		if age >= drainFresh {
 			s.close(fresh)
 		}
-		if s.count() == 0 {
+		if s.Connections() == 0 {
 			s.sweeping.Wait()
 			return nil
 		}
@@ -88,7 +88,8 @@ func (s *Server) close(state int32) {
 	}
 }
 
-func (s *Server) count() int {
+// Connections returns how many are open.
+func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
