@@ -36,6 +36,9 @@ func (p *Params) Err() error { return p.err }
 // Len returns the encoded size in bytes, without record headers.
 func (p *Params) Len() int { return len(p.buf) }
 
+// Cap returns how many bytes of memory Reset keeps.
+func (p *Params) Cap() int { return cap(p.buf) }
+
 // Reset empties p.
 func (p *Params) Reset() { p.buf, p.cuts, p.last, p.err = p.buf[:0], p.cuts[:0], 0, nil }
 

@@ -11,51 +11,70 @@ type access struct {
 	log      *AccessLog      // nil: none
 	observe  func(*Exchange) // may be nil
 	settings *Settings       // until a route is taken
+	keep     Keep
 	proxies  *Proxies
 	next     http.Handler
 }
 
 func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := newFlight(w, r, a.settings)
-	f.Listener = listenerOf(r.Context())
-	f.Client = peerOf(r)
-	f.ID = requestID(r.Header, a.proxies.trusts(f.Client.Addr(), f.Listener), f.Start)
+	f.keep = a.keep
+	f.conn = connectionOf(r.Context())
+	f.Listener = f.conn.Listener
+	f.Client = f.conn.peer(r.RemoteAddr).addr
+	f.ID = a.requestID(f, r)
 	f.Host, f.RequestURI = r.Host, r.RequestURI // until they are checked
-	w.Header().Set("X-Request-Id", f.ID)
-	inner := r.WithContext(f)
+	w.Header()["X-Request-Id"] = f.values.of(f.ID)
 	if r.Body != nil && r.Body != http.NoBody {
 		f.body = body{rc: r.Body, ctx: f, x: &f.Exchange, ctl: http.NewResponseController(w)}
-		inner.Body, f.writer.body = &f.body, &f.body
+		f.request.Body, f.writer.body = &f.body, &f.body
 	}
-	returned := false
-	defer func() { a.finish(f, r, returned) }()
-	a.next.ServeHTTP(&f.writer, inner)
-	returned = true
+	defer a.finish(f, r)
+	a.next.ServeHTTP(&f.writer, f.request)
+	f.returned = true
+}
+
+// requestID takes the X-Request-Id of a trusted proxy, if it is sane, so that
+// one id names the request everywhere; else it makes one.
+func (a *access) requestID(f *flight, r *http.Request) string {
+	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && a.proxies.trusts(f.Client.Addr(), f.Listener) && saneID(ids[0]) {
+		return ids[0]
+	}
+	var b [idLen]byte
+	return f.values.string(appendRequestID(b[:0], f.Start))
 }
 
 // finish completes the record: after a return without an answer net/http
 // sends an empty 200; after a panic nothing, and the connection is cut.
-func (a *access) finish(f *flight, r *http.Request, returned bool) {
+func (a *access) finish(f *flight, r *http.Request) {
 	x := &f.Exchange
+	now := time.Now()
+	x.Total = now.Sub(x.Start)
 	if f.writer.body != nil {
 		f.body.limitDrain()
 	}
 	switch {
-	case returned:
+	case f.returned:
 		if x.Status == 0 {
 			x.Status = http.StatusOK
 		}
-		f.writer.renew() // net/http flushes after us, maybe long after the last write
+		f.writer.renewAt(now) // net/http flushes after us, maybe long after the last write
 	case x.Cause == "" && r.Context().Err() != nil:
-		x.Cause = ClientGone
+		x.Cause = x.gone()
 	}
 	if x.Cause == ClientGone {
 		x.Status = StatusClientGone
 	}
+	a.tell(x, r)
+	f.land()
+}
+
+// tell hands a record to whom it is for.
+func (a *access) tell(x *Exchange, r *http.Request) {
 	if a.observe != nil {
 		a.observe(x)
 	}
 	if a.log != nil {
-		a.log.write(x, r, time.Now())
+		a.log.write(x, r)
 	}
 }

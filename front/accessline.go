@@ -23,24 +23,24 @@ const (
 //
 // with "-" for what there is not. Times are seconds. What clients send is
 // quoted; see appendQuoted.
-func appendText(b []byte, x *Exchange, r *http.Request, now time.Time) []byte {
+func appendText(b []byte, x *Exchange, r *http.Request, s *second) []byte {
 	b = appendClient(b, x)
 	b = append(b, " - - ["...)
-	b = x.Start.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
+	b = append(b, s.text...)
 	b = append(b, `] "`...)
-	b = appendQuoted(b, r.Method)
+	b = appendQuoted(b, dash(r.Method))
 	b = append(b, ' ')
-	b = appendQuoted(b, r.RequestURI)
+	b = appendQuoted(b, dash(r.RequestURI))
 	b = append(b, ' ')
-	b = appendQuoted(b, r.Proto)
+	b = appendQuoted(b, dash(r.Proto))
 	b = append(b, `" `...)
 	b = appendStatus(b, x.Status)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, x.BytesOut, 10)
 	b = append(b, ` "`...)
-	b = appendQuoted(b, dash(r.Header.Get("Referer")))
+	b = appendQuoted(b, dash(first(r.Header["Referer"])))
 	b = append(b, `" "`...)
-	b = appendQuoted(b, dash(r.Header.Get("User-Agent")))
+	b = appendQuoted(b, dash(first(r.Header["User-Agent"])))
 	b = append(b, `" host="`...)
 	b = appendQuoted(b, x.Host)
 	b = append(b, `" app=`...)
@@ -53,7 +53,7 @@ func appendText(b []byte, x *Exchange, r *http.Request, now time.Time) []byte {
 	}
 	b = appendSeconds(append(b, " queue="...), x.Queue)
 	b = appendSeconds(append(b, " worker_time="...), x.WorkerTime)
-	b = appendSeconds(append(b, " total="...), now.Sub(x.Start))
+	b = appendSeconds(append(b, " total="...), x.Total)
 	b = strconv.AppendInt(append(b, " in="...), x.BytesIn, 10)
 	b = strconv.AppendInt(append(b, " attempts="...), int64(x.Attempts), 10)
 	b = append(append(b, " cause="...), dash(string(x.Cause))...)
@@ -78,7 +78,22 @@ func appendClient(b []byte, x *Exchange) []byte {
 
 // appendSeconds writes d in seconds to the microsecond.
 func appendSeconds(b []byte, d time.Duration) []byte {
-	return strconv.AppendFloat(b, d.Seconds(), 'f', 6, 64)
+	us := int64(max(d, 0).Round(time.Microsecond) / time.Microsecond)
+	b = strconv.AppendInt(b, us/1e6, 10)
+	var digits [7]byte
+	for i := len(digits) - 1; i > 0; i-- {
+		digits[i] = byte('0' + us%10)
+		us /= 10
+	}
+	digits[0] = '.'
+	return append(b, digits[:]...)
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 func dash(s string) string {
@@ -95,20 +110,21 @@ const hexDigits = "0123456789abcdef"
 // line, leaves the quotes, or reaches a terminal as an escape sequence
 // (0x9b begins one as well as ESC does).
 func appendQuoted(b []byte, s string) []byte {
+	plain := 0
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			b = append(b, s[plain:i]...)
 			b = append(b, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
-		} else {
-			b = append(b, c)
+			plain = i + 1
 		}
 	}
-	return b
+	return append(b, s[plain:]...)
 }
 
 // appendJSON appends the record as one JSON object on one line.
-func appendJSON(b []byte, x *Exchange, r *http.Request, now time.Time) []byte {
+func appendJSON(b []byte, x *Exchange, r *http.Request, s *second) []byte {
 	b = append(b, `{"time":"`...)
-	b = x.Start.AppendFormat(b, time.RFC3339Nano)
+	b = s.appendTime(b, x.Start.Nanosecond())
 	b = append(b, `","msg":"request","client":"`...)
 	b = appendClient(b, x)
 	b = append(b, '"')
@@ -120,14 +136,14 @@ func appendJSON(b []byte, x *Exchange, r *http.Request, now time.Time) []byte {
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(x.Status), 10)
 	b = strconv.AppendInt(append(b, `,"bytes":`...), x.BytesOut, 10)
 	b = strconv.AppendInt(append(b, `,"bytes_in":`...), x.BytesIn, 10)
-	b = appendField(b, "referer", r.Header.Get("Referer"))
-	b = appendField(b, "user_agent", r.Header.Get("User-Agent"))
+	b = appendField(b, "referer", first(r.Header["Referer"]))
+	b = appendField(b, "user_agent", first(r.Header["User-Agent"]))
 	b = appendField(b, "app", x.App)
 	b = strconv.AppendInt(append(b, `,"worker":`...), int64(x.Worker.PID), 10)
 	b = appendField(b, "worker_name", x.Worker.Name)
 	b = appendSeconds(append(b, `,"queue":`...), x.Queue)
 	b = appendSeconds(append(b, `,"worker_time":`...), x.WorkerTime)
-	b = appendSeconds(append(b, `,"total":`...), now.Sub(x.Start))
+	b = appendSeconds(append(b, `,"total":`...), x.Total)
 	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(x.Attempts), 10)
 	b = appendField(b, "cause", string(x.Cause))
 	b = appendField(b, "detail", x.Detail)

@@ -180,6 +180,10 @@ func Fail(w http.ResponseWriter, r *http.Request, cause Cause, detail string) {
 	if x.HeadSent() || cause == ClientGone {
 		panic(http.ErrAbortHandler)
 	}
+	if cause == ShuttingDown && r.Context().Err() != nil {
+		x.Status = cause.Status() // it would be, but the connection is closed
+		panic(http.ErrAbortHandler)
+	}
 	h := w.Header()
 	clear(h) // whatever the failed handler said is about another answer
 	if x.ID != "" {

@@ -6,7 +6,6 @@
 package front
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 	"time"
@@ -22,6 +21,9 @@ type Worker struct {
 // Each stage fills in what it decides; access logs the whole at the end. It
 // belongs to the request's goroutine: a goroutine that the handler starts
 // must hand its findings back before ServeHTTP returns.
+//
+// Nobody keeps it, or a slice in it, beyond that: it is the next request's
+// then, as the *http.Request and its maps may be. Strings may be kept.
 type Exchange struct {
 	// Set by the access stage.
 	ID       string // request id: sortable, or a trusted proxy's X-Request-Id
@@ -44,7 +46,7 @@ type Exchange struct {
 	App        string
 	Worker     Worker
 	Queue      time.Duration // waiting for a free worker
-	WorkerTime time.Duration // from the worker's getting the request to its end
+	WorkerTime time.Duration // from the worker's getting the request to its end, of the last one that had it
 	Attempts   int           // workers tried
 	Resource   *Resource     // the script found by the PHP stage
 	Variables  []Variable    // set by an authorizer for the application
@@ -59,12 +61,31 @@ type Exchange struct {
 	BytesIn  int64 // of the request's body
 	BytesOut int64 // of the response's body
 
+	// Set at the end, by the access stage.
+	Total time.Duration // from Start to the handler's return
+
+	// Kept only as far as Config.Keep asks for it.
+	Stderr   []byte // the last of what the request wrote to FCGI_STDERR, whole lines
+	BodyHead []byte // the first bytes of the request's body, as they were read
+
+	conn *connection // nil outside of the chain
+
 	routePath string // Path with an encoded slash kept encoded
 	hostName  string // Host's name in lower case, without port
 
 	router      *router // for redirects within; nil outside of the chain
 	redirects   int     // of those, followed so far
 	accelerated bool    // an application sent the request on: internal routes take it
+
+	values *fieldValues // for the answer; nil outside of the chain
+	keep   Keep
+}
+
+// Keep says how much of a request's own words the Exchange carries for an
+// incident: bytes, 0 for none.
+type Keep struct {
+	Stderr int // of FCGI_STDERR, the last
+	Body   int // of the request's body, the first
 }
 
 // ExchangeOf returns the record of r, or of the request whose context r has.
@@ -85,29 +106,12 @@ func (x *Exchange) HeadSent() bool { return x.Status != 0 }
 // Duration is the time since the request's head was read.
 func (x *Exchange) Duration() time.Duration { return time.Since(x.Start) }
 
-type exchangeKey struct{}
-
-// A flight is all that the chain keeps of one request, in one allocation: the
-// record, the context that finds it, and the writer and body that count.
-type flight struct {
-	context.Context
-	Exchange
-	writer writer
-	body   body
-}
-
-// newFlight starts a record; the caller serves f.request(r) with &f.writer.
-func newFlight(w http.ResponseWriter, r *http.Request, settings *Settings) *flight {
-	f := &flight{Context: r.Context()}
-	f.Start = time.Now()
-	f.Settings = settings
-	f.writer = writer{w: w, x: &f.Exchange}
-	return f
-}
-
-func (f *flight) Value(key any) any {
-	if _, ok := key.(exchangeKey); ok {
-		return &f.Exchange
+// gone is the cause of an answer that could not be given any more.
+func (x *Exchange) gone() Cause {
+	if x.Listener.leaving() {
+		return ShuttingDown
 	}
-	return f.Context.Value(key)
+	return ClientGone
 }
+
+type exchangeKey struct{}

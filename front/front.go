@@ -16,6 +16,7 @@ type Config struct {
 	AccessLog *AccessLog      // nil: none
 	Observe   func(*Exchange) // is called at each request's end, for metrics
 	Incident  func(Incident)  // is called for each defect
+	Keep      Keep            // what an Exchange is to carry for an incident
 	Log       *slog.Logger    // nil: slog.Default
 }
 
@@ -39,6 +40,6 @@ func New(c Config) (http.Handler, error) {
 	h = &proxies{config: c.Proxies, next: h}
 	h = &strict{limits: c.Strict.withDefaults(), next: h}
 	h = &exception{log: c.Log, hook: c.Incident, next: h}
-	h = &access{log: c.AccessLog, observe: c.Observe, settings: c.Settings, proxies: &c.Proxies, next: h}
+	h = &access{log: c.AccessLog, observe: c.Observe, settings: c.Settings, keep: c.Keep, proxies: &c.Proxies, next: h}
 	return h, nil
 }

@@ -258,14 +258,14 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) { // H1
 
 // BenchmarkChain is the cost of the chain without an application or network.
 func BenchmarkChain(b *testing.B) {
-	log := NewAccessLog(io.Discard, LogText, quiet)
-	defer log.Close()
+	log := NewAccessLog(io.Discard, LogText)
 	chain, err := New(Config{AccessLog: log, Log: quiet, Routes: []Route{{Path: "/", Settings: DefaultSettings(),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })}}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	r := httptest.NewRequest("GET", "/some/path?query", nil)
+	r = r.WithContext(WithListener(b.Context(), Listener{Name: "test"}))
 	w := &nullWriter{h: http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -2,10 +2,8 @@ package front
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -40,8 +38,8 @@ type Gateway struct {
 	Overdue func(u *fcgi.Upstream, f Flight) bool
 
 	mu    sync.Mutex // guards the fields below
-	calls map[*call]struct{}
-	lost  []Flight // taken from workers by their death, the latest
+	calls *call      // those in a worker's hands, the latest first
+	lost  []Flight   // taken from workers by their death, the latest
 }
 
 // maxRepeats is how often a request that its worker lost goes to another one.
@@ -49,7 +47,7 @@ const maxRepeats = 2
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := newCall(g, w, r)
+	c := newCall(g, w, r, fcgi.RoleResponder)
 	defer c.end()
 	if err := c.prepare(); err != nil {
 		c.fail(err)
@@ -87,7 +85,7 @@ func (g *Gateway) InFlight() []Flight {
 	defer g.mu.Unlock()
 	var list []Flight
 	now := time.Now()
-	for c := range g.calls {
+	for c := g.calls; c != nil; c = c.next {
 		list = append(list, c.flight(now))
 	}
 	return list
@@ -116,7 +114,7 @@ func (g *Gateway) Slow() []Flight {
 	defer g.mu.Unlock()
 	var list []Flight
 	now := time.Now()
-	for c := range g.calls {
+	for c := g.calls; c != nil; c = c.next {
 		if limit := c.x.Settings.Slow; limit > 0 && !c.slow && now.Sub(c.given) >= limit {
 			c.slow = true
 			list = append(list, c.flight(now))
@@ -148,69 +146,25 @@ func (c *call) flight(now time.Time) Flight {
 func (g *Gateway) enter(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.calls == nil {
-		g.calls = make(map[*call]struct{})
+	c.next = g.calls
+	if c.next != nil {
+		c.next.prev = c
 	}
-	g.calls[c] = struct{}{}
+	g.calls = c
 }
 
 func (g *Gateway) leave(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.calls, c)
-}
-
-// meta gathers the CGI meta-variables that the stages before decided on.
-func (c *call) meta() *fcgi.CGI {
-	x := c.x
-	m := &fcgi.CGI{
-		Scheme: x.Scheme, RequestURI: x.RequestURI, RequestID: x.ID, Host: x.Host,
-		PathInfo: x.Path, Authorizer: c.role == fcgi.RoleAuthorizer,
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		g.calls = c.next
 	}
-	if x.Client.IsValid() {
-		m.RemoteAddr = x.Client.Addr().Unmap().String()
-		if p := x.Client.Port(); p != 0 {
-			m.RemotePort = strconv.Itoa(int(p))
-		}
+	if c.next != nil {
+		c.next.prev = c.prev
 	}
-	m.ServerAddr, m.ServerName, m.ServerPort = c.server()
-	if rt := x.Route; rt != nil && rt.MountPrefix != "" {
-		m.ScriptName = rt.MountPrefix
-		m.PathInfo = x.Path[min(len(rt.MountPrefix), len(x.Path)):]
-	}
-	if res := x.Resource; res != nil {
-		m.DocumentRoot, m.ScriptFilename = res.DocumentRoot, res.ScriptFilename
-		m.ScriptName, m.PathInfo = res.ScriptName, res.PathInfo
-	}
-	return m
-}
-
-// server names this server: by its route, or by the address that the request
-// came in at. What the client wrote into Host is the application's to judge,
-// as HTTP_HOST; only a web server before us is believed.
-func (c *call) server() (addr, name, port string) {
-	port = "80"
-	if c.x.Scheme == "https" {
-		port = "443"
-	}
-	if local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() != "unix" {
-		if h, p, err := net.SplitHostPort(local.String()); err == nil {
-			addr, name, port = h, h, p
-		}
-	}
-	if c.x.Listener.Kind == FastCGI {
-		name = c.x.Host
-		if h, p, err := net.SplitHostPort(c.x.Host); err == nil {
-			name, port = h, p
-		}
-	}
-	if rt := c.x.Route; rt != nil && rt.Host != "" && rt.Host[0] != '*' {
-		name = rt.Host
-	}
-	if name == "" {
-		name = "localhost"
-	}
-	return addr, name, port
+	c.prev, c.next = nil, nil
 }
 
 // settleShared gives a place at a worker with flow control back when the

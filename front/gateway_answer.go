@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strconv"
 
 	"github.com/frontd/frontd/fcgi"
 )
@@ -62,7 +63,9 @@ func (c *call) head(resp *fcgi.Response) {
 		h["Content-Type"] = nil // none is invented (RFC 3875 §6.3.1 is the application's to keep)
 	}
 	if resp.ContentLength >= 0 && resp.Status != http.StatusNoContent {
-		h.Set("Content-Length", fmt.Sprint(resp.ContentLength))
+		var digits [20]byte
+		v := c.x.values
+		h["Content-Length"] = v.of(v.string(strconv.AppendInt(digits[:0], resp.ContentLength, 10)))
 	}
 	c.w.WriteHeader(resp.Status)
 }

@@ -3,7 +3,6 @@ package front
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/frontd/frontd/fcgi"
 )
@@ -33,8 +32,7 @@ type Variable struct{ Name, Value string }
 // sent; anything else is the client's answer.
 func (g *Gateway) Authorize(w http.ResponseWriter, r *http.Request) bool {
 	x := ExchangeOf(r)
-	c := newCall(g, w, r)
-	c.role = fcgi.RoleAuthorizer
+	c := newCall(g, w, r, fcgi.RoleAuthorizer)
 	defer c.end()
 	if err := c.prepare(); err != nil {
 		c.fail(err)
@@ -67,15 +65,6 @@ func (g *Gateway) Authorize(w http.ResponseWriter, r *http.Request) bool {
 	c.giveUp(resp)
 	x.Attempts = 0 // those that follow are the application's
 	return true
-}
-
-func newCall(g *Gateway, w http.ResponseWriter, r *http.Request) *call {
-	x := ExchangeOf(r)
-	x.App = g.Name
-	return &call{
-		g: g, w: w, r: r, x: x, rc: http.NewResponseController(w),
-		role: fcgi.RoleResponder, queued: time.Now(),
-	}
 }
 
 // withVariables returns p with the variables in the place of any pairs of the

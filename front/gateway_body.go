@@ -102,25 +102,30 @@ func (c *call) takeBody() (int64, error) {
 	prompt := time.Duration(0)
 	switch {
 	case c.x.Settings.Spool, length < 0 && c.g.NeedLength:
-	case c.g.FewPlaces && c.r.Header.Get("Expect") == "":
+	case c.g.FewPlaces && len(c.r.Header["Expect"]) == 0:
 		prompt = promptTime
 	default:
-		c.body = &upload{src: src, replay: idempotent(c.r.Method)}
+		c.send(upload{src: src, replay: idempotent(c.r.Method)})
 		return length, nil
 	}
 	s, head, err := spoolBody(src, prompt)
 	c.queued = time.Now()
 	switch {
 	case err != nil:
-		c.body = &upload{src: src} // endBody has to see to what is left of it
+		c.send(upload{src: src}) // endBody has to see to what is left of it
 		return 0, err
 	case s == nil:
-		c.body = &upload{src: src, replay: idempotent(c.r.Method), kept: head, read: int64(len(head))}
+		c.send(upload{src: src, replay: idempotent(c.r.Method), kept: head, read: int64(len(head))})
 		return length, nil
 	}
 	c.spool = s
-	c.body = &upload{src: s, replay: true, whole: s}
+	c.send(upload{src: s, replay: true, whole: s})
 	return s.size, nil
+}
+
+func (c *call) send(b upload) {
+	c.upload = b
+	c.body = &c.upload
 }
 
 // spoolBody takes all of src, whose length the limits stage bounds. But where

@@ -11,18 +11,21 @@ import (
 	"github.com/frontd/frontd/fcgi"
 )
 
-// A call is one request on its way through the gateway.
+// A call is one request on its way through the gateway. It serves one after
+// another: see end.
 type call struct {
-	// Immutable.
-	g  *Gateway
-	w  http.ResponseWriter
-	r  *http.Request
-	x  *Exchange
-	rc *http.ResponseController
+	g    *Gateway
+	w    http.ResponseWriter
+	r    *http.Request
+	x    *Exchange
+	rc   http.ResponseController
+	role fcgi.Role
 
-	role   fcgi.Role
 	body   *upload // nil: none
+	upload upload  // that body is
+	cgi    fcgi.CGI
 	params fcgi.Params
+	req    fcgi.Request
 	stderr stderrLines
 	queued time.Time
 	given  time.Time // when a worker got it
@@ -36,11 +39,36 @@ type call struct {
 	last     *fcgi.Upstream      // that had it in hand last
 	spool    io.Closer
 
+	// Guarded by g.mu.
+	prev, next *call // in g.calls
+	slow       bool  // told by Slow
+
 	mu       sync.Mutex     // guards the fields below, and Exchange.WorkerTime
 	upstream *fcgi.Upstream // in whose hands it is, or nil
 	holding  int            // the attempt that is
+	told     bool           // the first attempt's end was
 
-	slow bool // guarded by g.mu: told by Slow
+	// Immutable, made once.
+	onInterim func(int, http.Header)
+	onEnd     func() // of the first attempt
+	onStderr  func([]byte)
+}
+
+var calls = sync.Pool{New: func() any {
+	c := new(call)
+	c.onInterim, c.onStderr = c.interim, c.stderr.write
+	c.onEnd = func() { c.ended(1) }
+	return c
+}}
+
+func newCall(g *Gateway, w http.ResponseWriter, r *http.Request, role fcgi.Role) *call {
+	c := calls.Get().(*call)
+	c.g, c.w, c.r, c.x, c.role = g, w, r, ExchangeOf(r), role
+	c.rc = *http.NewResponseController(w)
+	c.x.App = g.Name
+	c.queued = time.Now()
+	c.stderr.begin(g, c.x)
+	return c
 }
 
 // prepare makes the parameters, and the body ready to be sent.
@@ -119,15 +147,16 @@ func (c *call) hold(u *fcgi.Upstream) {
 // attempt tells which one that was: the end of one that was given up may still
 // be read when another worker has the request.
 func (c *call) ended(attempt int) {
-	if u := c.letGo(attempt); u != nil {
-		c.g.Pool.Release(u)
+	pool := c.g.Pool // the call may be another request's as soon as it is let go
+	if u := c.letGo(attempt, true); u != nil {
+		pool.Release(u)
 	}
 }
 
 // release gives the worker back where that was not done yet. One that was
 // given up in the middle comes back when it is known to be free.
 func (c *call) release() {
-	u := c.letGo(c.attempts)
+	u := c.letGo(c.attempts, false)
 	switch {
 	case u == nil:
 	case c.evicted: // nobody waits for this place
@@ -143,10 +172,12 @@ func (c *call) release() {
 	}
 }
 
-// letGo returns the worker of an attempt to the one caller who is to give it back.
-func (c *call) letGo(attempt int) *fcgi.Upstream {
+// letGo returns the worker of an attempt to the one caller who is to give it
+// back. told says that the worker has ended that attempt.
+func (c *call) letGo(attempt int, told bool) *fcgi.Upstream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.told = c.told || told && attempt == 1
 	if attempt != c.holding {
 		return nil
 	}
@@ -160,25 +191,26 @@ func (c *call) letGo(attempt int) *fcgi.Upstream {
 }
 
 func (c *call) request() *fcgi.Request {
-	attempt := c.attempts
-	req := &fcgi.Request{
+	c.req = fcgi.Request{
 		Role: c.role, Params: &c.params,
 		NoBody:       c.r.Method == http.MethodHead,
 		HeadTimeout:  c.headTimeout(),
 		PieceTimeout: c.x.Settings.RequestTimeout,
-		Interim:      c.interim,
+		Interim:      c.onInterim,
 		Buffer:       fcgi.Buffering{Memory: int(c.x.Settings.ResponseBuffer), File: c.x.Settings.ResponseFile},
-		OnEnd:        func() { c.ended(attempt) },
+		OnEnd:        c.onEnd,
 	}
-	if c.g.Stderr != nil {
-		c.stderr.emit = func(line []byte) { c.g.Stderr(c.x, line) }
-		req.Stderr = c.stderr.write
+	if attempt := c.attempts; attempt > 1 {
+		c.req.OnEnd = func() { c.ended(attempt) }
+	}
+	if c.stderr.wanted() {
+		c.req.Stderr = c.onStderr
 	}
 	if c.body != nil {
-		req.Stdin = c.body
-		req.Hold = c.spool == nil && c.r.Header.Get("Expect") != "" // 100-continue: strict lets nothing else in
+		c.req.Stdin = c.body
+		c.req.Hold = c.spool == nil && len(c.r.Header["Expect"]) > 0 // 100-continue: strict lets nothing else in
 	}
-	return req
+	return &c.req
 }
 
 func (c *call) headTimeout() time.Duration {
@@ -245,19 +277,41 @@ func (c *call) finish() {
 		}
 		c.resp = nil
 	}
-	if c.g.Stderr != nil {
+	if c.stderr.wanted() {
 		c.stderr.close()
 	}
 	c.release()
 }
 
-// end leaves nothing behind, however the request ended.
+// end leaves nothing behind, however the request ended. The call's memory is
+// used again where nobody else can have hold of it: no worker ever had the
+// request, or the only one has ended it. Else a late end may still come.
 func (c *call) end() {
 	c.finish()
 	c.endBody()
 	if c.spool != nil {
 		c.spool.Close()
 	}
+	c.mu.Lock()
+	alone := c.attempts == 0 || c.attempts == 1 && c.told
+	c.mu.Unlock()
+	if alone {
+		c.recycle()
+	}
+}
+
+// maxParamsKept bounds the memory that an unused call holds for parameters.
+const maxParamsKept = 16 << 10
+
+func (c *call) recycle() {
+	params, stderr := c.params, c.stderr
+	params.Reset()
+	if params.Cap() > maxParamsKept {
+		params = fcgi.Params{}
+	}
+	*c = call{params: params, onInterim: c.onInterim, onEnd: c.onEnd, onStderr: c.onStderr}
+	c.stderr.partial = stderr.partial[:0]
+	calls.Put(c)
 }
 
 // endBody ends the reading of a body that is not at its end. Nobody wants the
@@ -266,10 +320,14 @@ func (c *call) end() {
 // the connection while it reads the next request); what is not here is not
 // waited for, and the connection is not used again.
 func (c *call) endBody() {
+	if c.spool != nil && c.busy != nil {
+		c.busy.Wait() // for a read of what is here
+		c.busy = nil
+	}
 	if c.body == nil || c.spool != nil || c.busy == nil && c.body.err == io.EOF {
 		return
 	}
-	c.body.stop(c.rc)
+	c.body.stop(&c.rc)
 	if c.busy != nil {
 		c.busy.Wait()
 		c.busy = nil

@@ -74,9 +74,9 @@ func (c *call) causeOf(err error) (Cause, string) {
 		if cause := CauseOf(gone.err); cause == TooSlow {
 			return TooSlow, detail
 		}
-		return ClientGone, detail
+		return c.x.gone(), detail
 	case c.r.Context().Err() != nil:
-		return ClientGone, detail
+		return c.x.gone(), detail
 	case errors.Is(err, fcgi.ErrParamTooLarge):
 		return HeadTooLarge, detail
 	case errors.Is(err, fcgi.ErrQueueFull):

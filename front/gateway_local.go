@@ -1,13 +1,6 @@
 package front
 
-import (
-	"fmt"
-	"net/http"
-)
-
-func stderrDropped(n int) []byte {
-	return fmt.Appendf(nil, "… %d more bytes of stderr were left out (at most %d a request, %d a line)", n, maxStderrTotal, maxStderrLine)
-}
+import "net/http"
 
 // localRequest is the request that a local redirect stands for: GET, without
 // a body or what describes one.

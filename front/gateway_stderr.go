@@ -1,6 +1,9 @@
 package front
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // Bounds on what one request may put into the log through FCGI_STDERR. What
 // is over is counted and told, not kept.
@@ -9,17 +12,26 @@ const (
 	maxStderrTotal = 64 << 10 // bytes of one request
 )
 
-// stderrLines makes lines of a request's FCGI_STDERR. It is used by the read
-// loop of one connection at a time.
+// stderrLines makes lines of a request's FCGI_STDERR for the log, and keeps
+// the end of it for an incident. It is used by the read loop of one connection
+// at a time, and by the handler when that loop has let go of it.
 type stderrLines struct {
-	emit    func(line []byte)
+	log     func(x *Exchange, line []byte) // may be nil
+	x       *Exchange
 	partial []byte
 	total   int
 	dropped int
+	tail    []byte // at most twice x.keep.Stderr bytes
 }
 
+func (s *stderrLines) begin(g *Gateway, x *Exchange) { s.log, s.x = g.Stderr, x }
+
+// wanted says whether anybody has a use for FCGI_STDERR.
+func (s *stderrLines) wanted() bool { return s.log != nil || s.x.keep.Stderr > 0 }
+
 func (s *stderrLines) write(b []byte) {
-	for len(b) > 0 {
+	s.keep(b)
+	for len(b) > 0 && s.log != nil {
 		line, rest, whole := bytes.Cut(b, []byte("\n"))
 		room := min(maxStderrLine-len(s.partial), maxStderrTotal-s.total)
 		if len(line) > room {
@@ -37,16 +49,49 @@ func (s *stderrLines) write(b []byte) {
 
 func (s *stderrLines) flush() {
 	if line := bytes.TrimRight(s.partial, "\r"); len(line) > 0 {
-		s.emit(line)
+		s.log(s.x, line)
 	}
 	s.partial = s.partial[:0]
 }
 
-// close emits an unfinished line, and how much was left out.
-func (s *stderrLines) close() {
-	s.flush()
-	if s.dropped > 0 {
-		s.emit(stderrDropped(s.dropped))
-		s.dropped = 0
+// keep appends to the tail, and cuts it only now and then.
+func (s *stderrLines) keep(b []byte) {
+	limit := s.x.keep.Stderr
+	if limit == 0 {
+		return
 	}
+	s.tail = append(s.tail, b[max(0, len(b)-limit):]...)
+	if len(s.tail) >= 2*limit {
+		s.tail = lastLines(s.tail, limit)
+	}
+}
+
+// lastLines moves the last lines that fit limit to the beginning of b.
+func lastLines(b []byte, limit int) []byte {
+	if len(b) <= limit {
+		return b
+	}
+	end := b[len(b)-limit:]
+	if i := bytes.IndexByte(end, '\n'); i >= 0 && b[len(b)-limit-1] != '\n' {
+		end = end[i+1:]
+	}
+	return b[:copy(b, end)]
+}
+
+// close logs an unfinished line, and how much was left out, and hands the
+// end of it all to the exchange.
+func (s *stderrLines) close() {
+	if s.log != nil {
+		s.flush()
+		if s.dropped > 0 {
+			s.log(s.x, stderrDropped(s.dropped))
+			s.dropped = 0
+		}
+	}
+	s.x.Stderr = lastLines(append(s.x.Stderr, s.tail...), s.x.keep.Stderr) // an authorizer may have written before
+	s.tail = s.tail[:0]
+}
+
+func stderrDropped(n int) []byte {
+	return fmt.Appendf(nil, "… %d more bytes of stderr were left out (at most %d a request, %d a line)", n, maxStderrTotal, maxStderrLine)
 }

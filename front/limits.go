@@ -46,6 +46,7 @@ type body struct {
 	err    error // that ended it, io.EOF included
 
 	mu      sync.Mutex // guards the fields below, and the deadline against limitDrain
+	set     time.Time  // the deadline in force for reads; zero: none, or not ours
 	reading bool
 	stopped bool // no further Read is to wait
 	whole   bool // net/http has no more of it: it watches the connection by itself
@@ -64,6 +65,9 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.rc.Read(p)
 	b.waited += time.Since(start)
 	whole := err == io.EOF
+	if room := b.x.keep.Body - len(b.x.BodyHead); room > 0 {
+		b.x.BodyHead = append(b.x.BodyHead, p[:min(n, room)]...)
+	}
 	b.x.BytesIn += int64(n)
 	if over := b.x.BytesIn - s.MaxBody; s.MaxBody >= 0 && over > 0 {
 		n = max(0, n-int(over))
@@ -78,16 +82,27 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 func (b *body) begin(now time.Time) (limited bool) {
-	deadline, limited := b.deadline(now)
+	wait, limited := b.limit()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = true
 	if b.stopped {
 		_ = b.ctl.SetReadDeadline(longAgo)
 	} else if limited {
-		_ = b.ctl.SetReadDeadline(deadline) // unsupported: a web server before us has limits of its own
+		b.arm(now, wait)
 	}
 	return limited
+}
+
+// arm gives a Read its time, and up to a sixteenth more: many small pieces in a
+// row share a deadline, which costs more than a piece.
+func (b *body) arm(now time.Time, wait time.Duration) {
+	slack := wait / 16
+	if left := b.set.Sub(now); !b.set.IsZero() && left >= wait && left <= wait+slack {
+		return
+	}
+	b.set = now.Add(wait + slack)
+	_ = b.ctl.SetReadDeadline(b.set) // unsupported: a web server before us has limits of its own
 }
 
 func (b *body) end(limited, whole bool) {
@@ -95,15 +110,16 @@ func (b *body) end(limited, whole bool) {
 	defer b.mu.Unlock()
 	b.reading, b.whole = false, whole
 	if whole && limited {
-		_ = b.ctl.SetReadDeadline(time.Time{})
+		b.set = time.Time{}
+		_ = b.ctl.SetReadDeadline(b.set)
 	}
 }
 
-// deadline returns when the next bytes must be here: within BodyIdle, and
-// early enough that the whole so far comes at BodyMinRate after BodyGrace.
-func (b *body) deadline(now time.Time) (t time.Time, limited bool) {
+// limit returns how long the next bytes may take: BodyIdle at most, and not
+// so long that the whole so far comes slower than BodyMinRate after BodyGrace.
+func (b *body) limit() (wait time.Duration, limited bool) {
 	s := b.x.Settings
-	wait := s.BodyIdle
+	wait = s.BodyIdle
 	if s.BodyMinRate > 0 {
 		earned := time.Duration(float64(b.x.BytesIn) / float64(s.BodyMinRate) * float64(time.Second))
 		left := max(0, s.BodyGrace+earned-b.waited)
@@ -111,9 +127,9 @@ func (b *body) deadline(now time.Time) (t time.Time, limited bool) {
 			wait = left
 		}
 	} else if wait <= 0 {
-		return time.Time{}, false
+		return 0, false
 	}
-	return now.Add(wait), true
+	return wait, true
 }
 
 // cause gives the end of a body its cause.
@@ -127,7 +143,7 @@ func (b *body) cause(err error) error {
 	case errors.Is(err, http.ErrBodyReadAfterClose):
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF), isConnError(err), b.ctx.Err() != nil:
-		return &Error{ClientGone, fmt.Sprintf("after %d bytes of body", b.x.BytesIn), err}
+		return &Error{b.x.gone(), fmt.Sprintf("after %d bytes of body", b.x.BytesIn), err}
 	}
 	return &Error{BadRequest, "body", err}
 }
@@ -138,7 +154,7 @@ func (b *body) Stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
-	if !b.whole {
+	if b.set = (time.Time{}); !b.whole {
 		_ = b.ctl.SetReadDeadline(longAgo) // unsupported: its reader ends with the connection
 	}
 }
@@ -155,6 +171,7 @@ func (b *body) limitDrain() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.whole && !b.reading && !b.stopped {
+		b.set = time.Time{}
 		_ = b.ctl.SetReadDeadline(time.Now().Add(drainTimeout))
 	}
 }

@@ -27,7 +27,10 @@ type proxies struct {
 
 func (p *proxies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := ExchangeOf(r)
-	x.Client, x.Scheme = peerOf(r), "http"
+	if x.conn == nil {
+		x.conn = new(connection) // of this request alone
+	}
+	x.Client, x.Scheme = x.conn.peer(r.RemoteAddr).addr, "http"
 	if r.TLS != nil {
 		x.Scheme = "https"
 	}
@@ -42,16 +45,6 @@ func (p *proxies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p.next.ServeHTTP(w, r)
-}
-
-// peerOf returns the address of the connection's other end, invalid for a
-// unix socket's.
-func peerOf(r *http.Request) netip.AddrPort {
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
 func (p *Proxies) trusts(peer netip.Addr, l Listener) bool {

@@ -2,7 +2,6 @@ package front
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"time"
 )
 
@@ -14,9 +13,9 @@ const (
 	maxIDLen = 128 // of an id that a trusted proxy hands in
 )
 
-// newRequestID returns 26 letters that sort by time to the millisecond (the
+// appendRequestID appends 26 letters that sort by time to the millisecond (the
 // layout of a ULID). The random part makes ids differ, it guards nothing.
-func newRequestID(now time.Time) string {
+func appendRequestID(dst []byte, now time.Time) []byte {
 	var b [idLen]byte
 	ms := uint64(now.UnixMilli())
 	for i := 9; i >= 0; i-- {
@@ -28,16 +27,7 @@ func newRequestID(now time.Time) string {
 		b[10+i] = idAlphabet[hi>>(5*i)&31]
 		b[18+i] = idAlphabet[lo>>(5*i)&31]
 	}
-	return string(b[:])
-}
-
-// requestID takes the X-Request-Id of a trusted proxy, if it is sane, so that
-// one id names the request everywhere; else it makes one.
-func requestID(h http.Header, trusted bool, now time.Time) string {
-	if ids := h["X-Request-Id"]; trusted && len(ids) == 1 && saneID(ids[0]) {
-		return ids[0]
-	}
-	return newRequestID(now)
+	return append(dst, b[:]...)
 }
 
 // saneID allows what goes unescaped into a log line, a header and a file name.

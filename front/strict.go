@@ -174,12 +174,10 @@ func checkHost(r *http.Request, x *Exchange) *Error {
 	return nil
 }
 
-// singletons may come once only: two of them, joined by ", " into one CGI
-// variable, would be read in one way here and in another by the application.
-var singletons = [...]string{"Authorization", "Content-Type"}
-
+// checkFields looks at each field once: its size, its name, whether it may
+// come, and whether more than once.
 func (s *strict) checkFields(r *http.Request) *Error {
-	fields := 0
+	fields, nominated := 0, r.Header["Connection"]
 	for name, values := range r.Header {
 		fields += len(values)
 		for _, v := range values {
@@ -187,25 +185,26 @@ func (s *strict) checkFields(r *http.Request) *Error {
 				return &Error{Cause: HeadTooLarge, Detail: fmt.Sprintf("field %q of %d bytes, at most %d", name, len(name)+len(v), s.limits.MaxFieldBytes)}
 			}
 		}
-		if !validFieldName(name) {
+		switch {
+		case !validFieldName(name):
 			if s.limits.RefuseInvalid {
 				return refuse("field name %q", name)
 			}
 			delete(r.Header, name) // as X_User it would pose as X-User in HTTP_X_USER
+		case hopByHop(name):
+			delete(r.Header, name)
+		case len(values) > 1 && (name == "Authorization" || name == "Content-Type"):
+			// Joined by ", " into one CGI variable, they would be read in one
+			// way here and in another by the application.
+			return refuse("%d fields %s", len(values), name)
+		case name == "Expect" && (len(values) != 1 || !strings.EqualFold(values[0], "100-continue")):
+			return &Error{Cause: ExpectationFailed, Detail: strings.Join(values, ", ")}
 		}
 	}
 	if fields > s.limits.MaxFields {
 		return &Error{Cause: HeadTooLarge, Detail: fmt.Sprintf("%d fields, at most %d", fields, s.limits.MaxFields)}
 	}
-	for _, name := range singletons {
-		if len(r.Header[name]) > 1 {
-			return refuse("%d fields %s", len(r.Header[name]), name)
-		}
-	}
-	if expect := r.Header["Expect"]; len(expect) > 0 && (len(expect) > 1 || !strings.EqualFold(expect[0], "100-continue")) {
-		return &Error{Cause: ExpectationFailed, Detail: expect[0]}
-	}
-	removeHopByHop(r.Header)
+	removeNominated(r.Header, nominated)
 	return nil
 }
 
@@ -218,22 +217,24 @@ func validFieldName(name string) bool {
 	return true
 }
 
-// hopByHop concern the connection the request came by (RFC 9110 §7.6.1), so
-// that no stage and no worker may see them. Upgrade with its companion is
-// thereby refused: no protocol but HTTP is spoken here. Proxy is no field of
-// HTTP at all, but would become HTTP_PROXY, which programs obey.
-var hopByHop = [...]string{
-	"Connection", "Http2-Settings", "Keep-Alive", "Proxy", "Proxy-Authenticate", "Proxy-Authorization",
-	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+// hopByHop names fields that concern the connection the request came by (RFC
+// 9110 §7.6.1), so that no stage and no worker may see them. Upgrade with its
+// companion is thereby refused: no protocol but HTTP is spoken here. Proxy is no
+// field of HTTP at all, but would become HTTP_PROXY, which programs obey.
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Http2-Settings", "Keep-Alive", "Proxy", "Proxy-Authenticate", "Proxy-Authorization",
+		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
 }
 
-func removeHopByHop(h http.Header) {
-	for _, value := range h["Connection"] {
+// removeNominated removes the fields that Connection makes hop-by-hop too.
+func removeNominated(h http.Header, connection []string) {
+	for _, value := range connection {
 		for name := range strings.SplitSeq(value, ",") {
 			h.Del(strings.TrimSpace(name))
 		}
-	}
-	for _, name := range hopByHop {
-		delete(h, name)
 	}
 }

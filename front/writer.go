@@ -29,9 +29,10 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.w }
 // pass. 101 is no interim answer: the connection would leave HTTP.
 func (w *writer) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.head(status)
+		w.head(status) // it goes out with the next write or flush, or at the end
+	} else {
+		w.renew()
 	}
-	w.renew()
 	w.w.WriteHeader(status)
 }
 
@@ -86,7 +87,7 @@ func (w *writer) failed(err error) {
 	if w.x.Cause != "" || errors.Is(err, http.ErrBodyNotAllowed) || errors.Is(err, http.ErrContentLength) {
 		return // the latter two are the handler's doing
 	}
-	w.x.Cause, w.x.Detail = ClientGone, "write: "+err.Error()
+	w.x.Cause, w.x.Detail = w.x.gone(), "write: "+err.Error()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		w.x.Cause = TooSlow
 	}
@@ -95,8 +96,10 @@ func (w *writer) failed(err error) {
 // renew gives the client the send timeout anew, but not for each of many
 // small writes in a row. Where the settings changed to none since an earlier
 // write, that one's deadline is taken away.
-func (w *writer) renew() {
-	limit, now := w.x.Settings.SendTimeout, time.Now()
+func (w *writer) renew() { w.renewAt(time.Now()) }
+
+func (w *writer) renewAt(now time.Time) {
+	limit := w.x.Settings.SendTimeout
 	if limit == w.limit && (limit <= 0 || now.Sub(w.armed) < limit/16) {
 		return
 	}

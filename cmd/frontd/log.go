@@ -24,15 +24,15 @@ type logbook struct {
 }
 
 func openLogbook(c config.Log, stderr io.Writer) (*logbook, error) {
-	s, err := newSink(c.File, stderr)
-	if err != nil {
-		return nil, err
-	}
-	l := &logbook{sink: s, json: c.Format == "json"}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		return nil, err
 	}
+	s, err := newSink(c.File, stderr, c.Format == "json")
+	if err != nil {
+		return nil, err
+	}
+	l := &logbook{sink: s, json: s.json}
 	opts := &slog.HandlerOptions{Level: level}
 	format := front.LogText
 	if l.json {
@@ -45,15 +45,12 @@ func openLogbook(c config.Log, stderr io.Writer) (*logbook, error) {
 		}
 	}
 	if c.Access {
-		l.access = front.NewAccessLog(s, format, l.Logger)
+		l.access = front.NewAccessLog(s, format)
 	}
 	return l, nil
 }
 
 func (l *logbook) Close() {
-	if l.access != nil {
-		l.access.Close()
-	}
 	l.outputs.close()
 	l.sink.Close()
 }

@@ -28,7 +28,7 @@ func (o *outputs) use(app, path string) (before string, err error) {
 	o.mu.Lock()
 	before = o.paths[app]
 	if path != "" && o.sinks[path] == nil {
-		s, err := newSink(path, nil)
+		s, err := newSink(path, nil, false)
 		if err != nil {
 			o.mu.Unlock()
 			return before, fmt.Errorf("app %s: output: %w", app, err)

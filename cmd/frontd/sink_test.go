@@ -19,7 +19,7 @@ import (
 // says what it lost when it takes lines again.
 func TestStuckLog(t *testing.T) {
 	r, w := io.Pipe()
-	s, err := newSink("", w)
+	s, err := newSink("", w, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestStuckLog(t *testing.T) {
 func TestStuckLogIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
-		s, err := newSink("", w)
+		s, err := newSink("", w, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestRotateOutput(t *testing.T) {
 	if _, err := o.use("shop", path); err != nil { // the same file, opened once
 		t.Fatal(err)
 	}
-	const writers, lines, rotations = 4, sinkQueue / 4, 20 // so many fit the queue
+	const writers, lines, rotations = 4, 2048, 20 // so many fit the queue
 	var all sync.WaitGroup
 	for w := range writers {
 		app := []string{"blog", "shop"}[w%2]
