@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,12 +32,13 @@ type poolFlags struct {
 	threads int
 	allow   []string
 	mode    string
+	control string
 }
 
 func poolCommand() *cobra.Command {
 	var f poolFlags
 	cmd := &cobra.Command{
-		Use:   "pool APP -l ADDRESS [-w N] [--threads N]",
+		Use:   "pool APP -l ADDRESS [-w N] [--threads N] [--control PATH]",
 		Short: "Supervise workers that share one FastCGI socket, for nginx, Apache, Caddy or lighttpd",
 		Long: "Start N workers that take requests from one FastCGI socket, and restart those that end.\n" +
 			"A web server speaks to that socket; frontd itself takes no request.\n\nAPP is one of\n" + app.Forms(),
@@ -47,6 +50,7 @@ func poolCommand() *cobra.Command {
 	fl.IntVarP(&f.workers, "workers", "w", 0, "worker processes (default: as many as CPUs)")
 	fl.IntVar(&f.threads, "threads", 0, "requests a worker serves at once (default: as the application's kind does)")
 	fl.StringVar(&f.mode, "socket-mode", "0660", "`MODE` of a unix socket, octal: the web server's user must be able to write (0666, or its group on the folder)")
+	fl.StringVar(&f.control, "control", "", "control socket `PATH` (default: a private one named after the address)")
 	fl.StringSliceVar(&f.allow, "allow", nil, "`IP` addresses of web servers that TCP connections are taken from (FCGI_WEB_SERVER_ADDRS; default: this machine's, where the address is its own)")
 	return cmd
 }
@@ -78,6 +82,7 @@ func (f *poolFlags) run(cmd *cobra.Command, args []string) error {
 		return usagef(cmd, "--socket-mode %q: want octal digits, as in 0660", f.mode)
 	}
 	c.Server.SocketMode = fs.FileMode(mode)
+	c.Server.Control = f.control
 	a := c.Apps[0]
 	a.Workers = f.workers
 	if f.threads > 0 {
@@ -89,9 +94,21 @@ func (f *poolFlags) run(cmd *cobra.Command, args []string) error {
 
 // A pool is workers behind a socket of their own.
 type pool struct {
+	// Immutable.
 	log     *logbook
 	name    string
+	kind    string
+	target  string
 	address config.Address
+	listens string // the address as it was really taken
+	started time.Time
+	group   *supervisor.Group
+	control *controlServer
+	asked   chan struct{} // closed by the control socket's stop
+	stopped sync.Once
+
+	changes sync.Mutex // one replacement or scaling at a time; guards the field below
+	spec    supervisor.Spec
 }
 
 // serve runs until a signal asks for the end. HUP takes the workers over to
@@ -109,12 +126,16 @@ func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err
 		log.Info("detected " + why)
 	}
 	a := c.Apps[0]
-	p := &pool{log: log, name: a.Name, address: c.Server.Listen[0]}
+	p := &pool{
+		log: log, name: a.Name, kind: string(a.Kind), target: a.Target, address: c.Server.Listen[0],
+		started: time.Now(), asked: make(chan struct{}),
+	}
 	listener, err := listen(p.address, c)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
+	p.listens = nameOf(p.address, listener)
 	socket, err := listenerFile(listener)
 	if err != nil {
 		return err
@@ -125,19 +146,21 @@ func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err
 		return err
 	}
 	sup := supervisor.New(supervisor.Options{Events: p.event, Output: log.output, Guard: []string{path, guardName}})
-	spec, err := f.spec(c, p, socket, path)
-	if err != nil {
+	if p.spec, err = f.spec(c, p, socket, path); err != nil {
 		return err
 	}
-	group, err := sup.Start(spec)
-	if err != nil {
+	if p.group, err = sup.Start(p.spec); err != nil {
 		return err
 	}
-	log.Info("workers listen", "address", p.address.String(), "app", a.Name, "workers", spec.Workers)
-	sd.SdNotify(false, sd.SdNotifyReady)
-	f.wait(cmd.Context(), signals, group, spec, log)
-	sd.SdNotify(false, sd.SdNotifyStopping)
-	return p.stop(sup, c.Server.ShutdownTimeout, signals)
+	err = p.openControl(c, p.listens)
+	if err == nil {
+		log.Info("workers listen", "address", p.address.String(), "app", a.Name, "workers", p.spec.Workers)
+		sd.SdNotify(false, sd.SdNotifyReady)
+		p.wait(cmd.Context(), signals)
+		sd.SdNotify(false, sd.SdNotifyStopping)
+		p.control.close()
+	}
+	return errors.Join(err, p.stop(sup, c.Server.ShutdownTimeout, signals))
 }
 
 func (f *poolFlags) spec(c *config.Config, p *pool, socket *os.File, path string) (supervisor.Spec, error) {
@@ -217,9 +240,10 @@ func (p *pool) event(e supervisor.Event) {
 	}
 }
 
-func (f *poolFlags) wait(ctx context.Context, signals <-chan os.Signal, group *supervisor.Group, spec supervisor.Spec, log *logbook) {
+// wait returns when the pool is to stop. HUP has new workers take over.
+func (p *pool) wait(ctx context.Context, signals <-chan os.Signal) {
 	ctx, cancel := context.WithCancel(ctx)
-	var replaced chan error // not nil: a replacement is under way; its end comes here
+	var replaced chan struct{} // not nil: a replacement is under way; closed at its end
 	defer func() {
 		cancel()
 		if replaced != nil {
@@ -231,15 +255,15 @@ func (f *poolFlags) wait(ctx context.Context, signals <-chan os.Signal, group *s
 		select {
 		case <-ctx.Done():
 			return
-		case err := <-replaced:
+		case <-p.asked:
+			p.log.Info("stopping")
+			return
+		case <-replaced:
 			replaced = nil
-			if err != nil {
-				log.Error("workers not replaced", "error", err)
-			}
 			sd.SdNotify(false, sd.SdNotifyReady)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
-				log.Info("stopping", "signal", s.String())
+				p.log.Info("stopping", "signal", s.String())
 				return
 			}
 			again = true
@@ -247,10 +271,12 @@ func (f *poolFlags) wait(ctx context.Context, signals <-chan os.Signal, group *s
 		if again && replaced == nil {
 			again = false
 			sd.SdNotify(false, sd.SdNotifyReloading+"\n"+monotonicUsec())
-			log.Info("new workers take over")
-			replaced = make(chan error, 1)
-			go func() { replaced <- group.Replace(ctx, spec) }()
-			// Its end is received above.
+			replaced = make(chan struct{})
+			go func(end chan<- struct{}) {
+				// Its end is received above.
+				defer close(end)
+				p.replace(ctx) // it has told the log
+			}(replaced)
 		}
 	}
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/frontd/frontd/internal/counterpart"
+)
+
+// A pool takes the commands that a daemon takes, found by itself.
+func TestPoolControl(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	p := counterpart.Start(t, command(t, dir, "pool", "demo", "-l", "unix:"+dir+"/pool.sock", "-w", "2"))
+	p.AwaitLine("worker ready.*slot=0", patience)
+	p.AwaitLine("worker ready.*slot=1", patience)
+	frontd := func(args ...string) (string, error) {
+		out, err := command(t, dir, args...).CombinedOutput()
+		return string(out), err
+	}
+	must := func(args ...string) string {
+		t.Helper()
+		out, err := frontd(args...)
+		if err != nil {
+			t.Fatalf("frontd %s: %v\n%s\nlog:\n%s", strings.Join(args, " "), err, out, p.Log())
+		}
+		return out
+	}
+	pids := func() (list []int) {
+		t.Helper()
+		var workers []appWorker
+		if err := json.Unmarshal([]byte(must("workers", "--json")), &workers); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range workers {
+			if w.App != "demo" || w.State != "serving" || w.RSS == 0 {
+				t.Errorf("worker %+v", w)
+			}
+			list = append(list, w.PID)
+		}
+		return list
+	}
+
+	if out := must("status"); !strings.Contains(out, "demo  demo") || strings.Count(out, "serving") != 2 {
+		t.Errorf("status:\n%s", out)
+	}
+	before := pids()
+	must("restart", "demo")
+	after := pids()
+	if len(after) != 2 || slices.Contains(after, before[0]) || slices.Contains(after, before[1]) {
+		t.Errorf("workers %v were replaced by %v", before, after)
+	}
+	must("scale", "demo", "3")
+	must("reload")
+	if got := pids(); len(got) != 3 {
+		t.Errorf("after scale to 3 and a reload there are %v", got)
+	}
+	for _, wrong := range [][]string{{"restart", "nope"}, {"scale", "nope", "1"}, {"scale", "demo", "0"}, {"workers", "nope"}} {
+		if out, err := frontd(wrong...); err == nil || !strings.Contains(out, "no such application") && !strings.Contains(out, "want 1 to 1024") {
+			t.Errorf("%v: %v %s", wrong, err, out)
+		}
+	}
+	must("stop")
+	if code := p.AwaitExit(patience).ExitCode(); code != 0 {
+		t.Errorf("exit status is %d, want 0", code)
+	}
+	left, err := os.ReadDir(dir + "/frontd")
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
