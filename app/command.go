@@ -22,6 +22,11 @@ type Options struct {
 	SelfArgs []string // what makes Self a worker: nil for appworker, ["appworker"] for frontd
 	CacheDir string   // where wsgi keeps what it unpacks; "": a private temporary folder
 	Dev      bool     // show errors to the client
+
+	// These are for wsgi; see wsgi.Options.
+	Middleware []string
+	Settings   map[string]string
+	Tracebacks bool
 }
 
 // A Command runs one worker. Its standard input is to be the listening

@@ -62,6 +62,8 @@ func (r *reader) checkMetrics(c *Config) {
 // notFor names the kinds of app that a setting means nothing to.
 var notFor = map[string]string{
 	"python":        "go php cgi exec fcgi demo",
+	"middleware":    "go php cgi exec fcgi demo",
+	"settings":      "go php cgi exec fcgi demo",
 	"threads":       "php cgi fcgi",
 	"directory":     "demo",
 	"env":           "fcgi",

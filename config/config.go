@@ -132,6 +132,11 @@ type App struct {
 	Directory string
 	// Python is the interpreter for KindWSGI. Empty: found as the documentation says.
 	Python string
+	// Middleware are the WSGI middlewares around the app, MODULE:CALLABLE, the
+	// outermost first.
+	Middleware []string
+	// Settings are what the app finds in environ["frontd.config"], sorted by name.
+	Settings []Variable
 	// Workers is how many processes; for KindFCGI, how many connections. 0: as many as CPUs.
 	Workers int
 	// Elastic, if its Max is not 0, stands in the place of Workers.

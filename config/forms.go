@@ -178,6 +178,14 @@ var cpus = form[float64]{
 // body is how a body reaches the worker.
 var body = oneOf("stream", "spool")
 
+// middleware is a WSGI middleware.
+var middleware = parsed(`"MODULE:CALLABLE", such as "shop.profile:Profiler"`, func(_ *reader, s string) (string, error) {
+	if !strings.Contains(s, ":") || strings.HasSuffix(s, ")") || !isWSGITarget(s) {
+		return "", fmt.Errorf(`%q is not "MODULE:CALLABLE", such as "shop.profile:Profiler"`, s)
+	}
+	return s, nil
+}, sameText)
+
 // mountPrefix is where an app hangs in the URLs.
 var mountPrefix = parsed(`a path such as "/blog", or "/"`, func(_ *reader, s string) (string, error) {
 	switch {

@@ -4,6 +4,7 @@
 package wsgi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -36,9 +37,21 @@ type Options struct {
 	// else a folder of the user's in the temporary directory. No other user may
 	// write there; one that workers switch to must be able to read it.
 	CacheDir string
-	// Dev adds local variables to the tracebacks.
+	// Dev adds local variables to the tracebacks, and shows them to the client.
 	Dev bool
+	// Middleware are MODULE:CALLABLE, the outermost first. Each is called with
+	// the application that it wraps, once, when the worker starts.
+	Middleware []string
+	// Settings are what an application finds in environ["frontd.config"].
+	Settings map[string]string
+	// Tracebacks has each uncaught exception told once more on the request's
+	// FCGI_STDERR, as a line for ParseTraceback. For a web server that takes it out.
+	Tracebacks bool
 }
+
+// settingsVariable carries Options.Settings to the host, as a JSON object. The
+// host takes it out of the environment: programs that it starts do not get it.
+const settingsVariable = "FRONTD_SETTINGS"
 
 // Command returns the program that hosts the application: its path, its
 // arguments without argv[0], and what to add to its environment.
@@ -47,7 +60,9 @@ type Options struct {
 // application is loaded. It exits with 3, after a traceback and one line that
 // says why, if the application cannot be loaded. SIGTERM lets the requests in
 // hand finish and exits with 0; SIGQUIT writes the stack of every thread to
-// stderr. It exits with 1 where the application raised SystemExit.
+// stderr, innermost frame first, each after a line "Thread 0x… (most recent call
+// first):" or "Current thread 0x… (…):"; it does so in C code and under a held
+// lock too, and the process goes on. It exits with 1 where the application raised SystemExit.
 func Command(o Options) (path string, args []string, env []string, err error) {
 	if o.Target == "" {
 		return "", nil, nil, errors.New("wsgi: no target: want MODULE[:CALLABLE]")
@@ -76,8 +91,22 @@ func Command(o Options) (path string, args []string, env []string, err error) {
 	if o.Dev {
 		args = append(args, "--dev")
 	}
+	if o.Tracebacks {
+		args = append(args, "--tracebacks")
+	}
+	for _, m := range o.Middleware {
+		args = append(args, "--middleware", m)
+	}
 	// What the application prints is a log: it must not wait in a buffer.
-	return path, args, []string{"PYTHONUNBUFFERED=1"}, nil
+	env = []string{"PYTHONUNBUFFERED=1"}
+	if len(o.Settings) > 0 {
+		settings, err := json.Marshal(o.Settings)
+		if err != nil {
+			return "", nil, nil, fmt.Errorf("wsgi: settings: %w", err)
+		}
+		env = append(env, settingsVariable+"="+string(settings))
+	}
+	return path, args, env, nil
 }
 
 // interpreter finds the Python to run. A link is not followed: a virtual

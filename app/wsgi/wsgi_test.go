@@ -78,6 +78,16 @@ func start(t *testing.T, o wsgi.Options) (*exec.Cmd, *strings.Builder, net.Conn)
 // ask sends one request and returns what came on STDOUT until its END_REQUEST.
 func ask(t *testing.T, conn net.Conn, records *fcgi.RecordReader, query string) string {
 	t.Helper()
+	stdout, stderr := converse(t, conn, records, query)
+	if stderr != "" {
+		t.Fatalf("stderr: %s", stderr)
+	}
+	return stdout
+}
+
+// converse sends one request and returns what came on its two streams.
+func converse(t *testing.T, conn net.Conn, records *fcgi.RecordReader, query string) (stdout, stderr string) {
+	t.Helper()
 	out := fcgi.AppendBeginRequest(nil, 1, fcgi.RoleResponder, fcgi.FlagKeepConn)
 	var params []byte
 	for _, p := range [][2]string{{"REQUEST_METHOD", "GET"}, {"PATH_INFO", "/"}, {"QUERY_STRING", query}} {
@@ -89,28 +99,27 @@ func ask(t *testing.T, conn net.Conn, records *fcgi.RecordReader, query string) 
 	if _, err := conn.Write(out); err != nil {
 		t.Fatal(err)
 	}
-	var stdout []byte
+	streams := map[fcgi.Type][]byte{fcgi.TypeStdout: nil, fcgi.TypeStderr: nil}
 	for {
 		h, err := records.Next()
 		if err != nil {
 			t.Fatalf("read answer: %v", err)
 		}
-		switch h.Type {
-		case fcgi.TypeEndRequest:
-			return string(stdout)
-		case fcgi.TypeStdout:
-			for {
-				chunk, err := records.Chunk()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(chunk) == 0 {
-					break
-				}
-				stdout = append(stdout, chunk...)
-			}
-		default:
+		if h.Type == fcgi.TypeEndRequest {
+			return string(streams[fcgi.TypeStdout]), string(streams[fcgi.TypeStderr])
+		}
+		if _, ok := streams[h.Type]; !ok {
 			t.Fatalf("unexpected %v", h)
+		}
+		for {
+			chunk, err := records.Chunk()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(chunk) == 0 {
+				break
+			}
+			streams[h.Type] = append(streams[h.Type], chunk...)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	}
 	cmd, err := hostedApp(c).Command(app.Options{
 		Threads: threadsOf(c), Python: c.Python, Self: path, SelfArgs: []string{appworkerName},
-		Dev: a.dev,
+		Dev: a.dev, Middleware: c.Middleware, Settings: settingsOf(c),
 	})
 	if err != nil {
 		return supervisor.Spec{}, err
@@ -167,6 +167,15 @@ func baseEnv() []string {
 		}
 	}
 	return env
+}
+
+// settingsOf is what the application finds as its configuration.
+func settingsOf(c *config.App) map[string]string {
+	m := make(map[string]string, len(c.Settings))
+	for _, v := range c.Settings {
+		m[v.Name] = v.Value
+	}
+	return m
 }
 
 // threadsOf is what was set, or 0.

@@ -10,7 +10,7 @@ class BadRequest(Exception):
     """The web server passed on something that no application can be asked with."""
 
 
-def constants(threads):
+def constants(threads, settings=None):
     """Returns what is the same for every request of this process, and what
     PEP 3333 wants to be there if the web server does not say it."""
     return {
@@ -22,6 +22,7 @@ def constants(threads):
         "wsgi.multiprocess": True,  # the supervisor may run any number beside this one
         "wsgi.run_once": False,
         "wsgi.file_wrapper": FileWrapper,
+        "frontd.config": settings or {},  # one dict for all requests: it is for reading
         # wsgi.input ends where the body does, so that a body without
         # CONTENT_LENGTH can be read to its end.
         "wsgi.input_terminated": True,

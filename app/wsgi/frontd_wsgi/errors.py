@@ -1,17 +1,12 @@
 """What the application's wsgi.errors is: the FCGI_STDERR stream of its request."""
 
-import os
 import sys
 import threading
-import traceback
 
 from .record import STDERR, stream
 
 # An unfinished line longer than this goes out as it is, in characters.
 MAX_PARTIAL = 8192
-
-_OWN = os.path.join(os.path.dirname(__file__), "")
-
 
 class RequestAborted(ConnectionAbortedError):
     """The web server aborted the request (FastCGI 5.4), or its connection is gone."""
@@ -24,19 +19,6 @@ def log(message):
         sys.stderr.flush()
     except (OSError, ValueError):
         pass  # nobody reads it any more: there is no other place to say so
-
-
-def format_exception(exc, dev):
-    """Returns the traceback without the host's own frames at its top; with
-    the locals of each frame if dev."""
-    tb = exc.__traceback__
-    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(_OWN):
-        tb = tb.tb_next
-    try:
-        report = traceback.TracebackException(type(exc), exc, tb, capture_locals=dev)
-    except Exception:  # of the repr() of a local variable
-        report = traceback.TracebackException(type(exc), exc, tb)
-    return "".join(report.format())
 
 
 class Errors:

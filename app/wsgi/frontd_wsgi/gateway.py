@@ -2,7 +2,7 @@
 
 from . import head
 from .environ import BadRequest, complete
-from .errors import Errors, RequestAborted, format_exception
+from .errors import Errors, RequestAborted
 from .filewrapper import FileWrapper
 from .input import Input
 
@@ -19,9 +19,9 @@ _JOINED = 256 << 10
 class Gateway:
     """Serves requests with one application. Immutable, so any thread may use it."""
 
-    def __init__(self, app, dev):
+    def __init__(self, app, reporter):
         self._app = app
-        self._dev = dev
+        self._reporter = reporter
 
     def serve(self, connection, environ):
         """Serves the request that connection has begun, to its end.
@@ -55,9 +55,9 @@ class Gateway:
 
     def _failure(self, exc):
         """The page of an uncaught exception: in development all of it."""
-        if not self._dev:
+        if not self._reporter.dev:
             return _FAILURE
-        page = format_exception(exc, True).encode("utf-8", "backslashreplace")
+        page = self._reporter.traceback(exc).encode("utf-8", "backslashreplace")
         return (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
                 b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n" % len(page)) + page
 
@@ -87,7 +87,7 @@ class Gateway:
             errors.write("frontd-wsgi: bad request: %s\n" % exc)
             return
         errors.flush_all()
-        errors.write(format_exception(exc, self._dev))
+        errors.write(self._reporter.text(exc))
 
 
 class Answer:

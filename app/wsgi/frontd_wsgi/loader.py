@@ -14,9 +14,28 @@ class LoadError(Exception):
     """The application cannot be loaded. Its text is one line that says why."""
 
 
-def load(target):
-    """Returns the application of MODULE[:CALLABLE[()]]. On an error that the
+def load(target, middleware=()):
+    """Returns the application of MODULE[:CALLABLE[()]], wrapped in middleware
+    of which each is MODULE:CALLABLE, the outermost first. On an error that the
     module raised, its traceback has been printed."""
+    app = _load(target)
+    for wrapper in reversed(middleware):
+        app = _wrap(_load(wrapper), app, wrapper)
+    return app
+
+
+def _wrap(wrapper, app, target):
+    try:
+        app = wrapper(app)
+    except BaseException as e:
+        traceback.print_exc()
+        raise LoadError("the middleware %s failed with %s" % (target, _summary(e))) from None
+    if not callable(app):
+        raise LoadError("the middleware %s gave %s, which cannot be called" % (target, type(app).__name__))
+    return app
+
+
+def _load(target):
     match = _TARGET(target)
     if match is None:
         raise LoadError("target %r is not MODULE[:CALLABLE], as in mysite.wsgi:application or shop:create_app()"

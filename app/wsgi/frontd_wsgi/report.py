@@ -1,0 +1,85 @@
+"""Uncaught exceptions: how they are told to people, and to programs."""
+
+import json
+import linecache
+import os
+import reprlib
+import traceback
+
+# Begins the line that tells of an exception once more, as a JSON object:
+# "type", "message", "frames" from the outermost to the innermost, each with
+# "file", "line", "function", "code" and, in development, "locals"; "cause" is the
+# exception before it, of the same form. ParseTraceback in app/wsgi reads it.
+LINE_PREFIX = "frontd-traceback: "
+# What a line may hold. Of more frames the middle is left out.
+MAX_FRAMES = 60
+MAX_CAUSES = 5
+MAX_TEXT = 2000
+MAX_LOCALS = 40
+
+_OWN = os.path.join(os.path.dirname(__file__), "")
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 200
+
+
+class Reporter:
+    """Makes the text of an exception. Immutable."""
+
+    def __init__(self, dev=False, lines=False):
+        self.dev = dev  # with the locals of each frame
+        self._lines = lines
+
+    def text(self, exc):
+        """Returns what goes to the log: the traceback, and the line for programs if wanted."""
+        text = self.traceback(exc)
+        if self._lines:
+            text += LINE_PREFIX + json.dumps(_describe(exc, self.dev, MAX_CAUSES)) + "\n"
+        return text
+
+    def traceback(self, exc):
+        """Returns the traceback without the host's own frames at its top."""
+        tb = _application(exc.__traceback__)
+        try:
+            report = traceback.TracebackException(type(exc), exc, tb, capture_locals=self.dev)
+        except Exception:  # of the repr() of a local variable
+            report = traceback.TracebackException(type(exc), exc, tb)
+        return "".join(report.format())
+
+
+def _application(tb):
+    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(_OWN):
+        tb = tb.tb_next
+    return tb
+
+
+def _describe(exc, dev, causes):
+    kind = type(exc)
+    module = "" if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "."
+    frames = list(traceback.walk_tb(_application(exc.__traceback__)))
+    if len(frames) > MAX_FRAMES:
+        frames[MAX_FRAMES // 2:-MAX_FRAMES // 2] = []
+    told = {"type": module + kind.__qualname__, "message": _safe(str, exc), "frames": [
+        _frame(frame, line, dev) for frame, line in frames]}
+    before = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    if before is not None and causes:
+        told["cause"] = _describe(before, dev, causes - 1)
+    return told
+
+
+def _frame(frame, line, dev):
+    code = frame.f_code
+    source = linecache.getline(code.co_filename, line, frame.f_globals).strip()
+    told = {"file": code.co_filename, "line": line, "function": getattr(code, "co_qualname", code.co_name),
+            "code": source[:MAX_TEXT]}
+    if dev:
+        told["locals"] = {name: _safe(_repr.repr, value) for name, value in list(frame.f_locals.items())[:MAX_LOCALS]}
+    return told
+
+
+def _safe(describe, value):
+    """An exception, and a variable, may have a repr that fails itself."""
+    try:
+        return describe(value)[:MAX_TEXT]
+    except Exception as e:
+        return "<%s in repr>" % type(e).__name__
