@@ -25,7 +25,7 @@ func own(handler http.Handler, c *ServerConfig) *http1.Server {
 		Limits:      http1.Limits{Head: c.MaxHeaderBytes},
 		HeadTimeout: c.ReadHeaderTimeout,
 		IdleTimeout: c.IdleTimeout,
-		Context:     WithListener(context.Background(), c.Listener),
+		ConnContext: func(net.Conn) context.Context { return WithListener(context.Background(), c.Listener) },
 		Log:         c.Log,
 		Refused: func(r http1.Refusal) {
 			if c.Refusal != nil {

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -37,6 +38,7 @@ type conn struct {
 	raw    syscall.RawConn // nil: not a socket
 	try    func(fd uintptr) bool
 	remote string
+	ctx    context.Context // whose values requests' contexts have; may be nil
 
 	in, out deadline
 	state   atomic.Int32
@@ -62,6 +64,9 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, nc: nc}
 	if a := nc.RemoteAddr(); a != nil {
 		c.remote = a.String()
+	}
+	if s.ConnContext != nil {
+		c.ctx = s.ConnContext(nc)
 	}
 	c.in.set, c.out.set = nc.SetReadDeadline, nc.SetWriteDeadline
 	c.useSocket()

@@ -186,15 +186,15 @@ func headOnly(name string) bool {
 	return false
 }
 
-// Value finds the connection's address, and what the server's own context has.
+// Value finds the connection's address, and what ConnContext gave it.
 func (c *reqContext) Value(key any) any {
 	if key == http.LocalAddrContextKey {
 		return c.c.nc.LocalAddr()
 	}
-	if c.c.server.Context == nil {
+	if c.c.ctx == nil {
 		return nil
 	}
-	return c.c.server.Context.Value(key)
+	return c.c.ctx.Value(key)
 }
 
 var _ context.Context = (*reqContext)(nil)

@@ -31,7 +31,9 @@ type Server struct {
 	// connection's first; over it 408. 0: 10 s.
 	HeadTimeout time.Duration
 	IdleTimeout time.Duration   // between requests; 0: 75 s
-	Context     context.Context // whose values requests' contexts have; may be nil
+	// ConnContext, if not nil, makes the context whose values the requests of
+	// a connection have.
+	ConnContext func(net.Conn) context.Context
 	// Refused, if not nil, is told of each head that no handler gets to see,
 	// on the connection's goroutine, after the answer.
 	Refused func(Refusal)
