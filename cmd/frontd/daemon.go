@@ -59,6 +59,7 @@ type daemon struct {
 	certs  *front.Certificates // nil: no https
 
 	doors   []*door
+	pulses  []*pulse // of the doors; set before the watchdog is fed
 	control *controlServer
 	numbers *numbersServer // nil: no [metrics]
 	serving sync.WaitGroup
@@ -117,6 +118,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	d.speaks.Store(true)
 	d.storeSockets(stale)
 	d.serving.Go(func() { d.settleIn(life, c, d.stderr) }) // shutdown waits for it
+	d.serving.Go(func() { d.feedWatchdog(life) })          // likewise
 	asked, err := d.wait(life, signals)
 	cancel()
 	d.part(c.Server.ShutdownTimeout, asked)

@@ -111,8 +111,10 @@ func (d *daemon) dispatch(w http.ResponseWriter, r *http.Request) {
 // would be half deaf.
 func (d *daemon) serve() {
 	for _, door := range d.doors {
+		p := newPulse(door.listener)
+		d.pulses = append(d.pulses, p)
 		d.serving.Go(func() { // shutdown waits for it
-			err := door.serve(door.listener)
+			err := door.serve(p)
 			if err == nil || errors.Is(err, fcgi.ErrServerClosed) {
 				return
 			}

@@ -33,21 +33,32 @@ func openLogbook(c config.Log, stderr io.Writer) (*logbook, error) {
 		return nil, err
 	}
 	l := &logbook{sink: s, json: s.json}
-	opts := &slog.HandlerOptions{Level: level}
+	l.Logger = slog.New(logHandler(s, l.json, level, c.File == "", stderr))
 	format := front.LogText
 	if l.json {
 		format = front.LogJSON
-		l.Logger = slog.New(slog.NewJSONHandler(s, opts))
-	} else {
-		l.Logger = slog.New(slog.NewTextHandler(s, opts))
-		if isTerminal(stderr) && c.File == "" {
-			l.Logger = slog.New(&terminalHandler{w: s, level: level})
-		}
 	}
 	if c.Access {
 		l.access = front.NewAccessLog(s, format)
 	}
 	return l, nil
+}
+
+// logHandler writes frontd's own events as whoever reads them takes them:
+// direct says that w leads to stderr.
+func logHandler(w io.Writer, json bool, level slog.Level, direct bool, stderr io.Writer) slog.Handler {
+	opts := &slog.HandlerOptions{Level: level}
+	plain := func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, opts) }
+	if json {
+		plain = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opts) }
+	}
+	switch {
+	case direct && onJournal(stderr):
+		return newJournalHandler(w, plain)
+	case direct && !json && isTerminal(stderr):
+		return &terminalHandler{w: w, level: level}
+	}
+	return plain(w)
 }
 
 func (l *logbook) Close() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -310,7 +311,15 @@ func (h *heir) abandon(why error) error {
 func (h *heir) listen(r *os.File, log io.Writer) {
 	defer close(h.ended)
 	defer r.Close()
-	io.Copy(io.MultiWriter(&h.said, log), r)
+	for lines := bufio.NewReader(r); ; {
+		line, _, err := lines.ReadLine() // a long one comes in pieces
+		if err != nil {
+			return
+		}
+		line = append(slices.Clone(line), '\n')
+		h.said.Write(line)
+		log.Write(line)
+	}
 }
 
 // A said is the end of a text.
