@@ -26,8 +26,9 @@ func TestMain(m *testing.M) {
 			}
 			os.Exit(host.ExitStatus(err))
 		},
-		"gofcgi":   goFCGI,
-		"detached": detached,
+		"gofcgi":    goFCGI,
+		"detached":  detached,
+		"misbehave": misbehave,
 	})
 }
 
