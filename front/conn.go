@@ -18,19 +18,14 @@ const (
 	// client may lose the answer to it (RFC 9112 §9.6).
 	lingerTimeout = 500 * time.Millisecond
 	lingerBytes   = 256 << 10
+	// maxNetRefusal is more than any answer that net/http has of its own, in bytes.
+	maxNetRefusal = 512
 )
 
 // slowHead answers a head that did not come in time: net/http would close
 // without a word.
 const slowHead = "HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 	"Content-Length: 43\r\nConnection: close\r\n\r\n408 Request Timeout\nThe head was too slow.\n"
-
-// A Refusal is a head that no handler got to see.
-type Refusal struct {
-	Remote net.Addr
-	Cause  Cause // TooSlow or BadRequest
-	Detail string
-}
 
 // conn is an HTTP/1 connection of which each byte passes the framing check.
 type conn struct {
@@ -86,7 +81,7 @@ func (c *conn) refuse(bad error) {
 	c.refused.Store(true)
 	if c.refusal != nil && state <= inFields {
 		// Of a bad body the handler learns, and the access log by it.
-		c.refusal(Refusal{c.RemoteAddr(), BadRequest, bad.Error()})
+		c.refusal(Refusal{Remote: c.RemoteAddr(), Cause: BadRequest, Detail: bad.Error()})
 	}
 }
 
@@ -100,16 +95,23 @@ func (c *conn) failed(err error) error {
 			_, _ = io.WriteString(c.Conn, slowHead) // it is closed next, whether this arrives or not
 		}
 		if c.refusal != nil {
-			c.refusal(Refusal{c.RemoteAddr(), TooSlow, "head not complete in time"})
+			c.refusal(Refusal{Remote: c.RemoteAddr(), Cause: TooSlow, Detail: "head not complete in time"})
 		}
 	}
 	return err
 }
 
-// Write refuses the 400 that net/http sends for a line cut short, after 408.
+// Write refuses the 400 that net/http sends for a line cut short, after 408,
+// and tells of those that it sends by itself.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.slow {
 		return 0, net.ErrClosed
+	}
+	if c.refusal != nil && len(p) < maxNetRefusal && !c.refused.Load() {
+		if r, ok := netRefusal(p); ok {
+			r.Remote = c.RemoteAddr()
+			c.refusal(r)
+		}
 	}
 	return c.Conn.Write(p)
 }

@@ -29,7 +29,7 @@ func own(handler http.Handler, c *ServerConfig) *http1.Server {
 		Log:         c.Log,
 		Refused: func(r http1.Refusal) {
 			if c.Refusal != nil {
-				c.Refusal(Refusal{r.Remote, causeOfRule(r.Rule), r.Rule.Detail})
+				c.Refusal(Refusal{r.Remote, causeOfRule(r.Rule), r.Rule.Detail, r.Start, r.Method, r.Target, r.Proto, r.Bytes})
 			}
 		},
 	}

@@ -103,8 +103,14 @@ func ExchangeOf(r *http.Request) *Exchange {
 // answer can only be completed or broken.
 func (x *Exchange) HeadSent() bool { return x.Status != 0 }
 
-// Duration is the time since the request's head was read.
-func (x *Exchange) Duration() time.Duration { return time.Since(x.Start) }
+// Duration is the time since the request's head was read, to the handler's
+// return.
+func (x *Exchange) Duration() time.Duration {
+	if x.Total > 0 {
+		return x.Total
+	}
+	return time.Since(x.Start)
+}
 
 // gone is the cause of an answer that could not be given any more.
 func (x *Exchange) gone() Cause {

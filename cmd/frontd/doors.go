@@ -71,6 +71,7 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 		ReadHeaderTimeout: c.Server.HeaderTimeout, IdleTimeout: c.Server.IdleTimeout,
 		Refusal: func(r front.Refusal) {
 			d.traffic.set.Refuse(r.Cause.Status(), string(r.Cause))
+			d.log.access.Refused(r)
 			d.log.Info("request refused", "remote", r.Remote.String(), "cause", string(r.Cause), "detail", r.Detail)
 		},
 	}
