@@ -32,6 +32,13 @@ func (p *Pool) Retire(u *Upstream) {
 	p.dispatchLocked() // who avoided another one may now have no choice
 }
 
+// Waiting returns how many requests are in the queue.
+func (p *Pool) Waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting
+}
+
 // A Load is what a Pool has to do at a moment.
 type Load struct {
 	Waiting int // requests in the queue

@@ -58,7 +58,7 @@ func (g *Group) Grow(n int) error {
 // Dismiss drains and stops w for good, and does not wait for that. It reports
 // whether it did: false if w is not one that is meant to stay.
 func (g *Group) Dismiss(w Worker, reason string) bool {
-	s, _ := g.staying(w)
+	s := g.staying(w)
 	if s == nil {
 		return false
 	}

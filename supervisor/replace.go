@@ -8,18 +8,21 @@ import (
 )
 
 // Replace puts workers of a new spec in the place of the running ones, and
-// fails none of their requests: it is Prepare and then Commit.
+// fails none of their requests: it is Prepare, TakeOver and Finish.
 func (g *Group) Replace(ctx context.Context, spec Spec) error {
 	c, err := g.Prepare(ctx, spec)
 	if err != nil {
 		return err
 	}
-	return c.Commit(ctx)
+	if err := c.TakeOver(); err != nil {
+		return err
+	}
+	return c.Finish(ctx)
 }
 
 // A Change is a replacement of a group's workers whose new workers are ready
-// and do not serve yet. It ends with Commit or Abort, of which one has to be
-// called; until then the group takes no other change.
+// and do not serve yet. It ends with Abort, or with TakeOver and, where that
+// went well, Finish; until then the group takes no other change.
 type Change struct {
 	g     *Group
 	next  *plan
@@ -27,6 +30,8 @@ type Change struct {
 	fresh []*slot
 	left  int // of the new workers, to be started after the first step
 	end   func()
+
+	before *plan // since TakeOver
 }
 
 // Prepare starts the workers of a new spec, in slots and on sockets of their
@@ -85,46 +90,52 @@ func (c *Change) Abort() {
 	haltAll(c.fresh)
 }
 
-// Commit has the new workers serve, then drains and stops the old ones, and
-// returns when they are gone. With Surge it goes on in steps of so many: each
-// starts when the old ones of the step before are gone. If a later step
-// fails, new workers of the old spec take the places that were taken over
-// already, and the error says so.
-//
-// If a new worker has ended since Prepare, it is as if Prepare had failed. When
-// ctx ends, the old workers go on stopping, and what was not replaced is as if
-// its step had failed.
-func (c *Change) Commit(ctx context.Context) error {
-	defer c.end()
+// TakeOver has the new workers serve, beside the old ones. If one has ended
+// since Prepare it is as if Prepare had failed, and the Change has ended.
+func (c *Change) TakeOver() error {
 	g := c.g
 	if err := c.trial.takeOver(c.fresh); err != nil {
+		c.end()
 		return fmt.Errorf("app %q: not replaced, the old workers stay: %w", g.name, err)
 	}
 	g.mu.Lock()
-	before, old := g.plan, g.serving
-	g.plan = c.next
-	g.mu.Unlock()
-	leaving := old
-	if c.left > 0 {
-		leaving = old[:min(len(c.fresh), len(old))]
+	defer g.mu.Unlock()
+	c.before, g.plan = g.plan, c.next
+	g.serving = append(slices.Clip(g.serving), c.fresh...)
+	return nil
+}
+
+// leave has as many old ones go as new ones have taken over, all of them if
+// those were the last, and waits until they are gone.
+func (c *Change) leave(ctx context.Context, n int) error {
+	if c.left == 0 {
+		n = maxWorkers
 	}
-	err := g.swap(ctx, leaving, c.fresh)
-	for old = old[len(leaving):]; c.left > 0; old = old[len(leaving):] {
+	return c.g.leave(ctx, n, func(s *slot) bool { return s.plan != c.next })
+}
+
+// Finish drains and stops the old workers, and returns when they are gone.
+// With Surge it goes on in steps of so many: each starts when the old ones of
+// the step before are gone. If a later step fails, new workers of the old spec
+// take the places that were taken over already, and the error says so. When
+// ctx ends, the old workers go on stopping, and a step that was not made is
+// one that failed.
+func (c *Change) Finish(ctx context.Context) error {
+	defer c.end()
+	g := c.g
+	err := c.leave(ctx, len(c.fresh))
+	for c.left > 0 {
 		var fresh []*slot
 		n := c.step(c.left)
 		if err == nil {
 			fresh, err = g.more(ctx, c.next, n)
 		}
 		if err != nil {
-			return c.undo(ctx, before, err)
+			return c.undo(ctx, err)
 		}
 		c.fresh = append(c.fresh, fresh...)
 		c.left -= n
-		leaving = old
-		if c.left > 0 {
-			leaving = old[:min(n, len(old))]
-		}
-		err = g.swap(ctx, leaving, fresh)
+		err = c.leave(ctx, n)
 	}
 	if err != nil {
 		return fmt.Errorf("app %q: replaced, old workers are still stopping: %w", g.name, err)
@@ -138,30 +149,43 @@ func (g *Group) more(ctx context.Context, p *plan, n int) ([]*slot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fresh, t.takeOver(fresh)
+	if err := t.takeOver(fresh); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.serving = append(slices.Clip(g.serving), fresh...)
+	return fresh, nil
 }
 
-// swap puts fresh, which serve, in the places of old, and waits until those are gone.
-func (g *Group) swap(ctx context.Context, old, fresh []*slot) error {
+// leave has at most n of those go that are old, and waits until they are gone.
+func (g *Group) leave(ctx context.Context, n int, isOld func(*slot) bool) error {
 	g.mu.Lock()
-	stay := slices.DeleteFunc(slices.Clone(g.serving), func(s *slot) bool { return slices.Contains(old, s) })
-	g.serving = append(stay, fresh...)
+	var old, stay []*slot
+	for _, s := range g.serving {
+		if len(old) < n && isOld(s) {
+			old = append(old, s)
+		} else {
+			stay = append(stay, s)
+		}
+	}
+	g.serving = stay
 	g.mu.Unlock()
 	return stopAll(ctx, old, ending{cause: CauseReplaced, reason: "replaced"})
 }
 
 // undo goes back to the plan before where new workers already serve.
-func (c *Change) undo(ctx context.Context, before *plan, why error) error {
+func (c *Change) undo(ctx context.Context, why error) error {
 	g := c.g
 	g.mu.Lock()
-	g.plan = before
+	g.plan = c.before
 	g.mu.Unlock()
 	ctx = context.WithoutCancel(ctx) // its end may be why; StartTimeout bounds this
-	back, err := g.more(ctx, before, len(c.fresh))
+	_, err := g.more(ctx, c.before, len(c.fresh))
 	if err != nil {
 		return fmt.Errorf("app %q: replaced in part: %w; going back failed too: %w", g.name, why, err)
 	}
-	err = g.swap(ctx, c.fresh, back)
+	err = g.leave(ctx, maxWorkers, func(s *slot) bool { return s.plan == c.next })
 	return errors.Join(fmt.Errorf("app %q: not replaced, workers as before serve again: %w", g.name, why), err)
 }
 
@@ -171,18 +195,18 @@ func (c *Change) undo(ctx context.Context, before *plan, why error) error {
 // stays and the error says why. false: w is not one that is meant to stay, so
 // nothing was done.
 func (g *Group) Renew(ctx context.Context, w Worker, cause Cause, reason string) (bool, error) {
-	s, p := g.staying(w)
+	s := g.staying(w)
 	if s == nil {
 		return false, nil
 	}
-	fresh, t, err := g.try(ctx, p, 1)
+	fresh, t, err := g.try(ctx, s.plan, 1)
 	if err != nil {
 		return false, fmt.Errorf("app %q: %v is not replaced and stays: %w", g.name, w, err)
 	}
 	if err := t.takeOver(fresh); err != nil {
 		return false, fmt.Errorf("app %q: %v is not replaced and stays: %w", g.name, w, err)
 	}
-	if !g.exchange(s, p, fresh[0]) { // all was replaced meanwhile
+	if !g.exchange(s, fresh[0]) { // all was replaced meanwhile
 		return false, stopAll(ctx, fresh, ending{cause: CauseReplaced, reason: "replaced"})
 	}
 	s.stop(ending{cause: cause, reason: reason})
@@ -194,15 +218,15 @@ func (g *Group) Renew(ctx context.Context, w Worker, cause Cause, reason string)
 // one that holds a request which will not end. It reports whether it did:
 // false if w is not one that is meant to stay.
 func (g *Group) Evict(w Worker, cause Cause, reason string) bool {
-	s, p := g.staying(w)
+	s := g.staying(w)
 	if s == nil {
 		return false
 	}
-	fresh, err := g.add(p, nil, 1)
+	fresh, err := g.add(s.plan, nil, 1)
 	if err != nil { // no socket to be had: its own slot starts the next
 		return g.Kill(w, cause, reason)
 	}
-	if !g.exchange(s, p, fresh[0]) {
+	if !g.exchange(s, fresh[0]) {
 		fresh[0].stop(ending{cause: CauseReplaced, reason: "replaced"})
 		return false
 	}
@@ -210,26 +234,27 @@ func (g *Group) Evict(w Worker, cause Cause, reason string) bool {
 	return true
 }
 
-// staying finds the slot of w if it is meant to stay, and the plan in force.
-func (g *Group) staying(w Worker) (*slot, *plan) {
+// staying finds the slot of w if it is meant to stay.
+func (g *Group) staying(w Worker) *slot {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.slots[w.Slot]
 	if s == nil || !slices.Contains(g.serving, s) || s.generation() != w.Generation {
-		return nil, nil
+		return nil
 	}
-	return s, g.plan
+	return s
 }
 
-// exchange puts fresh in the place of s, unless s is not meant to stay any
-// more or the plan is another by now.
-func (g *Group) exchange(s *slot, p *plan, fresh *slot) bool {
+// exchange puts fresh, of the same plan, in the place of s, unless s is not
+// meant to stay any more.
+func (g *Group) exchange(s, fresh *slot) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.Index(g.serving, s)
-	if i < 0 || g.plan != p || g.stopped {
+	if i < 0 || g.stopped {
 		return false
 	}
+	g.serving = slices.Clone(g.serving)
 	g.serving[i] = fresh
 	return true
 }

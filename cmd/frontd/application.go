@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -33,22 +31,28 @@ type application struct {
 	tried   chan struct{} // closed when as many starts as there are workers went well or failed
 	pool    *fcgi.Pool
 	gateway *front.Gateway
+	keeper  *keeper
+	dumps   dumps
+	held    func(heldRequest) // if not nil, told of requests that took too long, with stacks; it must not block for long
 
 	mu        sync.Mutex // guards the fields below
 	config    *config.App
 	group     *supervisor.Group         // nil: its workers are not ours
 	answers   map[uint64]answer         // of workers about to be ready, by generation
 	upstreams map[uint64]*fcgi.Upstream // by generation
+	hands     map[*fcgi.Upstream]*hand  // the same, by what the pool knows
+	due       map[int]time.Time         // when a slot starts again that has none that serves; zero: now
+	lastErr   error                     // of the last worker that did not come up, or that crashed
 	external  *fcgi.Upstream
-	failures  int   // starts failed in a row
-	failed    error // why the last of them did
-	untried   int   // starts until tried is closed
+	failures  int // starts failed in a row
+	untried   int // starts until tried is closed
 }
 
 // An answer is what a worker said when it was asked whether it serves.
 type answer struct {
 	fcgi.Capabilities
-	concurrency int // as its command has it
+	concurrency int            // as its command has it
+	recycle     config.Recycle // as it was started with
 }
 
 // fcgiConcurrency is how many requests at once go to a FastCGI server that is
@@ -63,6 +67,13 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 		untried:   workersOf(c),
 		answers:   make(map[uint64]answer),
 		upstreams: make(map[uint64]*fcgi.Upstream),
+		hands:     make(map[*fcgi.Upstream]*hand),
+		due:       make(map[int]time.Time),
+	}
+	a.keeper = newKeeper(a)
+	a.pool.Wanted = a.keeper.waits
+	if a.untried == 0 {
+		close(a.tried) // its first worker starts with the first request
 	}
 	if a.kind == app.FCGI {
 		a.untried = 1
@@ -73,6 +84,7 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 		FewPlaces:  a.kind != app.Demo && a.kind != app.Go && !c.Set.Has("body"),
 		External:   a.kind == app.FCGI,
 		Stderr:     log.requestOutput,
+		Overdue:    a.overdue,
 		Note: func(x *front.Exchange, what string) {
 			log.Warn(what, "app", x.App, "pid", x.Worker.PID, "id", x.ID, "uri", x.RequestURI)
 		},
@@ -101,10 +113,8 @@ func hostedApp(c *config.App) app.App {
 
 // handler is what a route to this application serves with; the closer, if
 // not nil, ends it.
-func (a *application) handler() (http.Handler, io.Closer, error) {
-	a.mu.Lock()
-	root := docroot(a.config)
-	a.mu.Unlock()
+func (a *application) handler(c *config.App) (http.Handler, io.Closer, error) {
+	root := docroot(c)
 	if root == "" {
 		return a.gateway, nil, nil
 	}
@@ -141,8 +151,8 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 		Name: a.name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir,
 		Env:     slices.Concat(baseEnv(), procsEnv(c), cmd.Env, c.Environ()),
 		Workers: workersOf(c), SocketDir: dir,
-		Ready: func(ctx context.Context, w supervisor.Worker) error { return a.ready(ctx, w, cmd.Concurrency) },
-		Drain: a.drain,
+		Ready: func(ctx context.Context, w supervisor.Worker) error { return a.ready(ctx, w, c, cmd.Concurrency) },
+		Drain: a.drain, Surge: c.Surge,
 
 		StartTimeout: limits.Timeout.Start, StopTimeout: limits.Timeout.Stop,
 	}
@@ -205,9 +215,16 @@ func (a *application) start(sup *supervisor.Supervisor, limits config.Limits, di
 		return err
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.group = group
+	a.mu.Unlock()
+	a.keeper.start()
 	return nil
+}
+
+// close refuses what waits and comes, and ends what goes on beside the workers.
+func (a *application) close() {
+	a.pool.Close()
+	a.keeper.stop()
 }
 
 // connect uses a FastCGI server that is not ours. Its connections are not
@@ -253,174 +270,20 @@ func dialer(network, address string) func(context.Context) (net.Conn, error) {
 	}
 }
 
-// ready asks a worker whether it serves, and what it is able to.
-func (a *application) ready(ctx context.Context, w supervisor.Worker, concurrency int) error {
-	nc, err := dialer("unix", w.Addr)(ctx)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	caps, err := fcgi.Probe(ctx, nc)
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.answers[w.Generation] = answer{caps, concurrency}
-	return nil
-}
-
-// drain waits until a worker has nothing in hand.
+// drain waits until a worker has nothing in hand, and has written its stacks
+// if it was asked to.
 func (a *application) drain(ctx context.Context, w supervisor.Worker) {
 	if u := a.upstream(w); u != nil {
 		a.pool.Drain(ctx, u)
 		u.Transport.Close()
 	}
+	a.dumps.await(ctx, w)
 }
 
 func (a *application) upstream(w supervisor.Worker) *fcgi.Upstream {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.upstreams[w.Generation]
-}
-
-// wasTried counts a worker that has come up, or has failed to.
-func (a *application) wasTried() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.untried--; a.untried == 0 {
-		close(a.tried)
-	}
-}
-
-// event follows a worker's life.
-func (a *application) event(e supervisor.Event) {
-	log := a.log.With("app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID)
-	switch e.Kind {
-	case supervisor.EventStarted:
-		log.Debug("worker started")
-	case supervisor.EventReady:
-		a.joined(e.Worker)
-		a.wasTried()
-		log.Info("worker ready", "took", time.Since(e.Worker.Started).Round(time.Millisecond))
-	case supervisor.EventStopping:
-		log.Info("worker stopping", "reason", e.Reason)
-	case supervisor.EventGone:
-		a.gone(log, e)
-	case supervisor.EventFailing:
-		a.failing(e)
-	case supervisor.EventBackoff:
-		if e.Delay > 0 {
-			log.Warn("worker starts again later", "in", e.Delay.Round(time.Millisecond))
-		}
-	}
-}
-
-// joined gives the pool a worker that has become ready.
-func (a *application) joined(w supervisor.Worker) {
-	a.mu.Lock()
-	said := a.answers[w.Generation]
-	delete(a.answers, w.Generation)
-	capacity := said.concurrency
-	// A worker of one request at a time is to be freed from slow clients, by
-	// taking its answer ahead of them: with flow control it would wait for them.
-	flow := said.Multiplex && said.Window > 0 && capacity > 1
-	if flow && said.MaxRequests > 0 {
-		capacity = min(capacity, said.MaxRequests)
-	}
-	u := &fcgi.Upstream{
-		Name: fmt.Sprintf("%s/%d", a.name, w.Slot), PID: w.PID, Capacity: max(capacity, 1),
-		Transport: &fcgi.Transport{
-			Dial: dialer("unix", w.Addr), Flow: flow, Hold: said.Hold,
-			Keep: true, MaxIdle: max(capacity, 1),
-		},
-	}
-	u.Kill = func(reason string) { a.kill(w, reason) }
-	a.upstreams[w.Generation] = u
-	a.failures = 0
-	a.mu.Unlock()
-	a.pool.Add(u)
-}
-
-// kill ends a worker that holds a request for too long.
-func (a *application) kill(w supervisor.Worker, reason string) {
-	a.mu.Lock()
-	group := a.group
-	a.mu.Unlock()
-	if group != nil {
-		group.Kill(w, supervisor.CauseTimeout, reason)
-	}
-}
-
-// gone takes a worker out whose process has ended.
-func (a *application) gone(log *slog.Logger, e supervisor.Event) {
-	a.mu.Lock()
-	u := a.upstreams[e.Worker.Generation]
-	delete(a.upstreams, e.Worker.Generation)
-	delete(a.answers, e.Worker.Generation)
-	a.mu.Unlock()
-	said := []any{"exit", e.Exit.String()}
-	if u != nil {
-		if held := describeFlights(a.flights(e.Worker.PID)); held != "" {
-			said = append(said, "in_flight", held)
-		}
-		a.pool.Remove(u)
-		u.Transport.Close()
-	}
-	if e.Exit.OK() || e.Exit.Killed == "" && e.Exit.Signal == syscall.SIGTERM {
-		log.Info("worker gone", said...)
-		return
-	}
-	log.Warn("worker gone", said...)
-}
-
-// describeFlights names requests, each once: one that the same process has
-// lost may be on its way to it again, through its socket.
-func describeFlights(flights []front.Flight) string {
-	seen := make(map[string]bool)
-	var list []string
-	for _, f := range flights {
-		if seen[f.ID] {
-			continue
-		}
-		seen[f.ID] = true
-		list = append(list, fmt.Sprintf("%s %s (%s, %v)", f.Method, f.URI, f.ID, f.Age.Round(time.Millisecond)))
-	}
-	if n := len(list) - maxFlightsLogged; n > 0 {
-		list = append(list[:maxFlightsLogged], fmt.Sprintf("and %d more", n))
-	}
-	return strings.Join(list, "; ")
-}
-
-// maxFlightsLogged bounds the requests named when a worker dies.
-const maxFlightsLogged = 5
-
-// flights is what a process had in hand, whether its death was seen by the
-// requests before it was by us or not.
-func (a *application) flights(pid int) []front.Flight {
-	list := a.gateway.Lost(pid)
-	for _, f := range a.gateway.InFlight() {
-		if f.PID == pid {
-			list = append(list, f)
-		}
-	}
-	return list
-}
-
-// failing says that a worker did not come up. A single failure may be an
-// accident, and requests wait for the next start; a second one in a row, with
-// nobody serving, is told to the clients at once.
-func (a *application) failing(e supervisor.Event) {
-	a.mu.Lock()
-	a.failures++
-	a.failed = e.Err
-	failures := a.failures
-	a.mu.Unlock()
-	a.log.Error("worker did not start", "app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID, "error", e.Err)
-	if failures >= 2 {
-		a.pool.SetFailing(e.Err, time.Now())
-	}
-	a.wasTried()
 }
 
 // notUp says why no worker serves, nil if one does or none is needed yet.
@@ -430,7 +293,7 @@ func (a *application) notUp() error {
 	if len(a.upstreams) > 0 || a.failures == 0 {
 		return nil
 	}
-	return a.failed
+	return a.lastErr
 }
 
 // serving is how many workers serve.
@@ -440,9 +303,12 @@ func (a *application) serving() int {
 	return len(a.upstreams)
 }
 
-// workersOf is how many processes an application has.
+// workersOf is how many processes an application has at first.
 func workersOf(c *config.App) int {
-	if c.Workers > 0 {
+	switch {
+	case c.Elastic.Max > 0:
+		return c.Elastic.Min
+	case c.Workers > 0:
 		return c.Workers
 	}
 	return numCPU()

@@ -198,11 +198,19 @@ func (d *daemon) newSupervisor() (*supervisor.Supervisor, error) {
 	}
 	return supervisor.New(supervisor.Options{
 		Events:   d.event,
-		Output:   d.log.output,
+		Output:   d.output,
 		Guard:    []string{path, guardName},
 		Launcher: []string{path, launchName},
 		Cgroup:   openCgroup(d.config, d.log),
 	}), nil
+}
+
+// output takes a line that a worker printed.
+func (d *daemon) output(w supervisor.Worker, stream string, line []byte) {
+	d.log.output(w, stream, line)
+	if a := d.apps.get(w.App); a != nil {
+		a.dumps.wrote(w, stream, line)
+	}
 }
 
 // event hands a worker's news to its application.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -81,13 +82,29 @@ func (d *daemon) startApp(c *config.Config, ac *config.App) error {
 
 // route puts the chain of a configuration in force.
 func (d *daemon) route(c *config.Config) error {
+	ch, err := d.chain(c)
+	if err == nil {
+		d.enforce(ch)
+	}
+	return err
+}
+
+// A chain is the way of requests through one configuration.
+type chain struct {
+	handler http.Handler
+	roots   folders
+	apps    []string
+}
+
+// chain makes the chain of a configuration.
+func (d *daemon) chain(c *config.Config) (*chain, error) {
 	var routes []front.Route
 	var roots folders
 	for _, rc := range c.Routes {
 		rt, err := d.routeOf(c, rc, &roots)
 		if err != nil {
 			roots.close()
-			return fmt.Errorf("route %s: %w", rc.Path, err)
+			return nil, fmt.Errorf("route %s: %w", rc.Path, err)
 		}
 		routes = append(routes, rt)
 	}
@@ -99,14 +116,18 @@ func (d *daemon) route(c *config.Config) error {
 	})
 	if err != nil {
 		roots.close()
-		return err
+		return nil, err
 	}
-	d.handler.Store(&h)
-	d.traffic.set.Keep(appNames(c))
+	return &chain{h, roots, appNames(c)}, nil
+}
+
+// enforce puts a chain in force.
+func (d *daemon) enforce(ch *chain) {
+	d.handler.Store(&ch.handler)
+	d.traffic.set.Keep(ch.apps)
 	// The folders of the chain before the last are in nobody's hands any more.
 	d.oldRoots.close()
-	d.oldRoots, d.roots = d.roots, roots
-	return nil
+	d.oldRoots, d.roots = d.roots, ch.roots
 }
 
 // folders are those that a chain has open.
@@ -146,8 +167,10 @@ func (d *daemon) routeOf(c *config.Config, rc *config.Route, roots *folders) (fr
 		return rt, err
 	}
 	a := d.apps.get(rc.App)
-	rt.Settings = settings(c, c.Limits(rc), a.config.Body == "spool", d.dev)
-	h, root, err := a.handler()
+	ac := c.App(rc.App)
+	rt.Settings = settings(c, c.Limits(rc), ac.Body == "spool", d.dev)
+	a.keeper.watchSlow(rt.Settings.Slow)
+	h, root, err := a.handler(ac)
 	if root != nil && err == nil {
 		*roots = append(*roots, root)
 	}
@@ -165,106 +188,6 @@ func filePrefix(p config.Path) string {
 		return path.Dir(p.Text)
 	}
 	return ""
-}
-
-// reload reads the configuration again and takes every application over to
-// new workers. What does not come up leaves the old in place, and is told.
-func (d *daemon) reload(ctx context.Context) error {
-	d.changes.Lock()
-	defer d.changes.Unlock()
-	c, err := d.load()
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	old, certs := d.config, d.certs
-	d.mu.Unlock()
-	if !slices.Equal(old.Server.Listen, c.Server.Listen) {
-		return errors.New("reload: server.listen has changed, which takes a restart")
-	}
-	if old.Metrics.Listen != c.Metrics.Listen || !slices.Equal(old.Metrics.Hosts, c.Metrics.Hosts) {
-		return errors.New("reload: [metrics] has changed, which takes a restart")
-	}
-	var errs []error
-	if certs != nil {
-		errs = append(errs, certs.Reload())
-	}
-	var stale []*application
-	for _, ac := range c.Apps {
-		was, err := d.renew(ctx, c, ac)
-		errs = append(errs, err)
-		if was != nil {
-			stale = append(stale, was)
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if err := d.route(c); err != nil {
-		return err
-	}
-	for _, a := range d.apps.all() {
-		if c.App(a.name) == nil {
-			d.apps.drop(a.name)
-			stale = append(stale, a)
-		}
-	}
-	d.mu.Lock()
-	d.config = c
-	d.mu.Unlock()
-	for _, a := range stale {
-		errs = append(errs, a.retire(ctx))
-	}
-	return errors.Join(errs...)
-}
-
-// renew takes one application over to its new configuration. It returns the
-// application that has to go once the new chain is in force, if any.
-func (d *daemon) renew(ctx context.Context, c *config.Config, ac *config.App) (*application, error) {
-	a := d.apps.get(ac.Name)
-	switch {
-	case a == nil:
-		return nil, d.startApp(c, ac)
-	case string(a.kind) != string(ac.Kind):
-		return nil, fmt.Errorf("app %s: its kind has changed from %s to %s, which takes a restart", ac.Name, a.kind, ac.Kind)
-	case a.group == nil:
-		a.mu.Lock()
-		a.config = ac
-		a.mu.Unlock()
-		return nil, nil
-	}
-	return nil, a.replace(ctx, ac, c.AppLimits(ac), d.dir)
-}
-
-// replace takes the application over to new workers.
-func (a *application) replace(ctx context.Context, ac *config.App, limits config.Limits, dir string) error {
-	spec, err := a.spec(ac, limits, dir)
-	if err != nil {
-		return fmt.Errorf("app %s: %w", a.name, err)
-	}
-	before, err := a.log.outputs.use(a.name, ac.Output.File)
-	if err != nil {
-		return err
-	}
-	if err := a.group.Replace(ctx, spec); err != nil {
-		_, undo := a.log.outputs.use(a.name, before)
-		return errors.Join(err, undo)
-	}
-	a.mu.Lock()
-	a.config = ac
-	a.mu.Unlock()
-	return nil
-}
-
-// retire ends an application that the configuration no longer has.
-func (a *application) retire(ctx context.Context) error {
-	a.pool.Close()
-	if a.group == nil {
-		return nil
-	}
-	err := a.group.Stop(ctx)
-	_, closed := a.log.outputs.use(a.name, "")
-	return errors.Join(err, closed)
 }
 
 // reloadLogged is reload for those outside: systemd is told, and the log.
@@ -310,7 +233,7 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 	}
 	doors.Wait()
 	for _, a := range d.apps.all() {
-		a.pool.Close()
+		a.close()
 	}
 	err := d.stopWorkers(ctx)
 	d.serving.Wait()

@@ -136,9 +136,8 @@ func TestRequestTimeout(t *testing.T) {
 		}
 		return err
 	})
-	if err := alivePIDs(before); err != nil {
-		t.Errorf("the worker that hung: %v", err)
-	}
+	// Its successor did not wait for it to tell what it was doing.
+	counterpart.Await(t, "the end of the worker that hung", patience, func() error { return alivePIDs(before) })
 	if a := r.get("/hello"); a.status != http.StatusOK {
 		t.Errorf("the new worker: status %d", a.status)
 	}

@@ -20,7 +20,7 @@ func procsEnv(c *config.App) []string {
 	if threadsOf(c) > 0 || slices.ContainsFunc(c.Env, func(v config.Variable) bool { return v.Name == goProcs }) {
 		return nil
 	}
-	cpus, workers := numCPU(), workersOf(c)
+	cpus, workers := numCPU(), max(workersOf(c), c.Elastic.Max)
 	if workers == 1 {
 		return nil // all of them, as many as there will be
 	}

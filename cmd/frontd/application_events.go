@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/supervisor"
+)
+
+// wasTried counts a worker that has come up, or has failed to.
+func (a *application) wasTried() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.untried--; a.untried == 0 {
+		close(a.tried)
+	}
+}
+
+// event follows a worker's life.
+func (a *application) event(e supervisor.Event) {
+	log := a.log.With("app", a.name, "slot", e.Worker.Slot, "pid", e.Worker.PID)
+	switch e.Kind {
+	case supervisor.EventStarted:
+		a.setDue(e.Worker.Slot, time.Time{})
+		log.Debug("worker started")
+	case supervisor.EventReady:
+		a.joined(e.Worker)
+		a.wasTried()
+		log.Info("worker ready", "took", time.Since(e.Worker.Started).Round(time.Millisecond))
+	case supervisor.EventStopping:
+		log.Info("worker stopping", "reason", e.Reason)
+	case supervisor.EventGone:
+		a.gone(log, e)
+	case supervisor.EventFailing:
+		a.failing(log, e)
+	case supervisor.EventBackoff:
+		if e.Delay > 0 {
+			a.paused(e.Worker.Slot, e.Delay)
+			log.Warn("worker starts again later", "in", e.Delay.Round(time.Millisecond))
+		}
+	}
+}
+
+// joined gives the pool a worker that has become ready.
+func (a *application) joined(w supervisor.Worker) {
+	a.mu.Lock()
+	said := a.answers[w.Generation]
+	delete(a.answers, w.Generation)
+	capacity := said.concurrency
+	// A worker of one request at a time is to be freed from slow clients, by
+	// taking its answer ahead of them: with flow control it would wait for them.
+	flow := said.Multiplex && said.Window > 0 && capacity > 1
+	if flow && said.MaxRequests > 0 {
+		capacity = min(capacity, said.MaxRequests)
+	}
+	u := &fcgi.Upstream{
+		Name: fmt.Sprintf("%s/%d", a.name, w.Slot), PID: w.PID, Capacity: max(capacity, 1),
+		Transport: &fcgi.Transport{
+			Dial: dialer("unix", w.Addr), Flow: flow, Hold: said.Hold,
+			Keep: true, MaxIdle: max(capacity, 1),
+		},
+	}
+	u.Kill = func(reason string) { a.evict(u, reason) }
+	a.upstreams[w.Generation] = u
+	a.hands[u] = newHand(u, w, said.recycle, a.keeper.poke)
+	a.failures = 0
+	clear(a.due)
+	a.mu.Unlock()
+	a.pool.Add(u)
+}
+
+// gone takes a worker out whose process has ended.
+func (a *application) gone(log *slog.Logger, e supervisor.Event) {
+	a.mu.Lock()
+	u := a.upstreams[e.Worker.Generation]
+	delete(a.upstreams, e.Worker.Generation)
+	delete(a.answers, e.Worker.Generation)
+	delete(a.hands, u)
+	delete(a.due, e.Worker.Slot)
+	if e.Exit.Ready && (e.Exit.Cause == supervisor.CauseSignal || e.Exit.Cause == supervisor.CauseExit || e.Exit.Cause == supervisor.CauseOOM) {
+		a.lastErr = fmt.Errorf("worker %v crashed: %v", e.Worker, e.Exit)
+	}
+	a.mu.Unlock()
+	said := []any{"exit", e.Exit.String()}
+	if u != nil {
+		if held := describeFlights(a.flights(e.Worker.PID)); held != "" {
+			said = append(said, "in_flight", held)
+		}
+		a.pool.Remove(u)
+		u.Transport.Close()
+	}
+	if e.Exit.OK() || e.Exit.Killed == "" && e.Exit.Signal == syscall.SIGTERM {
+		log.Info("worker gone", said...)
+		return
+	}
+	log.Warn("worker gone", said...)
+}
+
+// describeFlights names requests, each once: one that the same process has
+// lost may be on its way to it again, through its socket.
+func describeFlights(flights []front.Flight) string {
+	seen := make(map[string]bool)
+	var list []string
+	for _, f := range flights {
+		if seen[f.ID] {
+			continue
+		}
+		seen[f.ID] = true
+		list = append(list, fmt.Sprintf("%s %s (%s, %v)", f.Method, f.URI, f.ID, f.Age.Round(time.Millisecond)))
+	}
+	if n := len(list) - maxFlightsLogged; n > 0 {
+		list = append(list[:maxFlightsLogged], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(list, "; ")
+}
+
+// maxFlightsLogged bounds the requests named when a worker dies.
+const maxFlightsLogged = 5
+
+// flights is what a process had in hand, whether its death was seen by the
+// requests before it was by us or not.
+func (a *application) flights(pid int) []front.Flight {
+	list := a.gateway.Lost(pid)
+	for _, f := range a.gateway.InFlight() {
+		if f.PID == pid {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// failing says that a worker did not come up. A single failure may be an
+// accident; from the second one in a row on, with nobody serving, requests
+// wait only for a start that comes in time. One on trial has nobody waiting.
+func (a *application) failing(log *slog.Logger, e supervisor.Event) {
+	log.Error("worker did not start", "error", brief(e.Err))
+	if e.Trial {
+		return
+	}
+	a.mu.Lock()
+	a.failures++
+	a.lastErr = e.Err
+	failures := a.failures
+	next := a.nextStart()
+	a.mu.Unlock()
+	if failures >= 2 {
+		a.pool.SetFailing(e.Err, next)
+	}
+	a.wasTried()
+}
+
+// brief is an error for the log, which has the worker's own lines already: of
+// those, only the last.
+func brief(err error) string {
+	start, ok := errors.AsType[*supervisor.StartError](err)
+	if !ok {
+		return err.Error()
+	}
+	short := *start
+	short.Stderr = nil
+	for _, line := range slices.Backward(start.Stderr) {
+		if line = strings.TrimSpace(line); line != "" {
+			return short.Error() + ": " + line
+		}
+	}
+	return short.Error()
+}
+
+// paused says that a slot starts its next worker later. With nobody serving
+// it is the state of failing, whether workers start or not.
+func (a *application) paused(slot int, delay time.Duration) {
+	a.setDue(slot, time.Now().Add(delay))
+	a.mu.Lock()
+	err, next := a.lastErr, a.nextStart()
+	a.mu.Unlock()
+	if err != nil {
+		a.pool.SetFailing(err, next)
+	}
+}
+
+func (a *application) setDue(slot int, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.due[slot] = at
+}
+
+// nextStart is when a worker may be ready at the earliest: now, while one
+// starts. a.mu is held.
+func (a *application) nextStart() time.Time {
+	now := time.Now()
+	next := time.Time{}
+	for _, at := range a.due {
+		if at.Before(now) {
+			return now
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	if next.IsZero() {
+		return now // what follows is told in a moment
+	}
+	return next
+}

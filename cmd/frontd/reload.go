@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/supervisor"
+)
+
+// reload reads the configuration again and takes every application over to
+// new workers, whether its settings have changed or not: its code may have. It
+// is all or nothing: only when the new workers of every application are ready
+// does any of them serve, and only then is the new chain in force. What does
+// not come up leaves everything as it was, and is told.
+func (d *daemon) reload(ctx context.Context) error {
+	d.changes.Lock()
+	defer d.changes.Unlock()
+	c, err := d.load()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	old, certs := d.config, d.certs
+	d.mu.Unlock()
+	if !slices.Equal(old.Server.Listen, c.Server.Listen) {
+		return errors.New("reload: server.listen has changed, which takes a restart")
+	}
+	if old.Metrics.Listen != c.Metrics.Listen || !slices.Equal(old.Metrics.Hosts, c.Metrics.Hosts) {
+		return errors.New("reload: [metrics] has changed, which takes a restart")
+	}
+	s, err := d.prepareApps(ctx, c)
+	if err != nil {
+		return err
+	}
+	next, err := d.chain(c)
+	if err == nil && certs != nil {
+		if err = certs.Reload(); err != nil {
+			next.roots.close()
+		}
+	}
+	if err != nil {
+		s.abort(ctx)
+		return err
+	}
+	err = s.takeOver()
+	d.enforce(next)
+	d.mu.Lock()
+	d.config = c
+	d.mu.Unlock()
+	var stale []*application
+	for _, a := range d.apps.all() {
+		if c.App(a.name) == nil {
+			d.apps.drop(a.name)
+			stale = append(stale, a)
+		}
+	}
+	return errors.Join(err, s.finish(ctx), retireAll(ctx, stale))
+}
+
+// A succession is the applications of a new configuration, ready to take over
+// from those of the old one.
+type succession struct {
+	d     *daemon
+	steps []*step
+}
+
+// A step is one application's part in it.
+type step struct {
+	app    *application
+	next   *config.App
+	change *supervisor.Change // nil: it is new, or its workers are not ours
+	output string             // the file that its workers wrote to before
+	fresh  bool               // it was not there before
+	failed bool
+}
+
+// prepareApps starts the new workers of every application, a few applications at
+// a time, and returns when all are ready. If one does not come up, none stays.
+func (d *daemon) prepareApps(ctx context.Context, c *config.Config) (*succession, error) {
+	s := &succession{d: d, steps: make([]*step, len(c.Apps))}
+	errs := make([]error, len(c.Apps))
+	turns := make(chan struct{}, max(2, numCPU()))
+	var wg sync.WaitGroup
+	for i, ac := range c.Apps {
+		turns <- struct{}{}
+		wg.Go(func() { // waited for below
+			s.steps[i], errs[i] = d.prepareApp(ctx, c, ac)
+			<-turns
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		s.abort(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (d *daemon) prepareApp(ctx context.Context, c *config.Config, ac *config.App) (*step, error) {
+	a := d.apps.get(ac.Name)
+	switch {
+	case a == nil:
+		return d.prepareNew(ctx, c, ac)
+	case string(a.kind) != string(ac.Kind):
+		return nil, fmt.Errorf("app %s: its kind has changed from %s to %s, which takes a restart", ac.Name, a.kind, ac.Kind)
+	case a.group == nil:
+		return &step{app: a, next: ac}, nil
+	}
+	return a.prepare(ctx, ac, c.AppLimits(ac), d.dir)
+}
+
+// prepareNew starts an application that was not there before. It counts as
+// not come up when none of its workers has.
+func (d *daemon) prepareNew(ctx context.Context, c *config.Config, ac *config.App) (*step, error) {
+	if err := d.startApp(c, ac); err != nil {
+		return nil, err
+	}
+	a := d.apps.get(ac.Name)
+	s := &step{app: a, next: ac, fresh: true}
+	var err error
+	select {
+	case <-a.tried:
+		err = a.notUp()
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		d.apps.drop(a.name)
+		return nil, errors.Join(fmt.Errorf("app %s: not started: %w", a.name, err), a.retire(ctx))
+	}
+	return s, nil
+}
+
+// abort leaves everything as it was.
+func (s *succession) abort(ctx context.Context) {
+	for _, st := range s.steps {
+		switch {
+		case st == nil:
+		case st.fresh:
+			s.d.apps.drop(st.app.name)
+			st.app.retire(ctx) // what does not end in time is killed
+		case st.change != nil:
+			st.change.Abort()
+			st.app.log.outputs.use(st.app.name, st.output) // it could be used before
+		}
+	}
+}
+
+// takeOver has the new workers serve beside the old.
+func (s *succession) takeOver() error {
+	var errs []error
+	for _, st := range s.steps {
+		errs = append(errs, st.takeOver())
+	}
+	return errors.Join(errs...)
+}
+
+func (st *step) takeOver() error {
+	if st.change != nil {
+		if err := st.change.TakeOver(); err != nil {
+			st.failed = true
+			_, undo := st.app.log.outputs.use(st.app.name, st.output)
+			return errors.Join(err, undo)
+		}
+	}
+	st.app.adopt(st.next)
+	return nil
+}
+
+// finish ends the old workers.
+func (s *succession) finish(ctx context.Context) error {
+	errs := make([]error, len(s.steps))
+	var wg sync.WaitGroup
+	for i, st := range s.steps {
+		if st.change != nil && !st.failed {
+			wg.Go(func() { errs[i] = st.change.Finish(ctx) }) // waited for below
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// prepare starts the workers of new settings beside those that serve.
+func (a *application) prepare(ctx context.Context, ac *config.App, limits config.Limits, dir string) (*step, error) {
+	spec, err := a.spec(ac, limits, dir)
+	if err != nil {
+		return nil, fmt.Errorf("app %s: %w", a.name, err)
+	}
+	if e := ac.Elastic; e.Max > 0 { // as many as there are; one at least proves the new settings
+		n := a.group.Count()
+		spec.Workers = min(max(n.Serving+n.Starting+len(n.Backoff), e.Min, 1), e.Max)
+	}
+	before, err := a.log.outputs.use(a.name, ac.Output.File)
+	if err != nil {
+		return nil, fmt.Errorf("app %s: %w", a.name, err)
+	}
+	change, err := a.group.Prepare(ctx, spec)
+	if err != nil {
+		_, undo := a.log.outputs.use(a.name, before)
+		return nil, errors.Join(err, undo)
+	}
+	return &step{app: a, next: ac, change: change, output: before}, nil
+}
+
+// adopt is for the settings that the workers have by now.
+func (a *application) adopt(ac *config.App) {
+	a.mu.Lock()
+	a.config = ac
+	a.mu.Unlock()
+	a.keeper.poke()
+}
+
+// replace takes the application over to new workers.
+func (a *application) replace(ctx context.Context, ac *config.App, limits config.Limits, dir string) error {
+	st, err := a.prepare(ctx, ac, limits, dir)
+	if err != nil {
+		return err
+	}
+	if err := st.takeOver(); err != nil {
+		return err
+	}
+	return st.change.Finish(ctx)
+}
+
+// retire ends an application that the configuration no longer has.
+func (a *application) retire(ctx context.Context) error {
+	a.close()
+	if a.group == nil {
+		return nil
+	}
+	err := a.group.Stop(ctx)
+	_, closed := a.log.outputs.use(a.name, "")
+	return errors.Join(err, closed)
+}
+
+func retireAll(ctx context.Context, stale []*application) error {
+	var errs []error
+	for _, a := range stale {
+		errs = append(errs, a.retire(ctx))
+	}
+	return errors.Join(errs...)
+}
