@@ -59,6 +59,16 @@ func (f *flight) land() {
 	flights.Put(f)
 }
 
+// AfterFunc is what package context looks for in a foreign context. Without
+// it a goroutine would watch over each context that is derived from this one,
+// and look into the record, which may be another request's by then.
+func (f *flight) AfterFunc(fn func()) (stop func() bool) {
+	if c, ok := f.Context.(interface{ AfterFunc(func()) func() bool }); ok {
+		return c.AfterFunc(fn)
+	}
+	return context.AfterFunc(f.Context, fn)
+}
+
 func (f *flight) Value(key any) any {
 	if _, ok := key.(exchangeKey); ok {
 		return &f.Exchange
