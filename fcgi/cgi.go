@@ -86,7 +86,6 @@ func hasContent(method string) bool {
 }
 
 func appendHeaders(p *Params, h http.Header) {
-	var name [128]byte
 	for key, values := range h {
 		sep := ", " // RFC 3875 §4.1.18, RFC 9110 §5.3
 		switch key {
@@ -98,29 +97,34 @@ func appendHeaders(p *Params, h http.Header) {
 		case "Cookie":
 			sep = "; " // RFC 6265 §5.4, RFC 9113 §8.2.3
 		}
-		if len(values) == 0 || strings.Contains(key, "_") {
+		if len(values) == 0 || strings.IndexByte(key, '_') >= 0 {
 			continue
 		}
 		value := values[0]
 		if len(values) > 1 {
 			value = strings.Join(values, sep)
 		}
-		p.Add(variableName(name[:0], key), value)
+		p.addHeader(key, value)
 	}
 }
 
-// variableName makes HTTP_ACCEPT_LANGUAGE of Accept-Language.
-func variableName(buf []byte, key string) string {
-	buf = append(buf, "HTTP_"...)
-	for i := range len(key) {
-		c := key[i]
+// addHeader is Add with the variable's name made of a field's:
+// HTTP_ACCEPT_LANGUAGE of Accept-Language.
+func (p *Params) addHeader(field, value string) {
+	const prefix = "HTTP_"
+	if !p.begin(len(prefix)+len(field), len(value)) {
+		return
+	}
+	p.buf = append(p.buf, prefix...)
+	for i := range len(field) {
+		c := field[i]
 		switch {
 		case c == '-':
 			c = '_'
 		case 'a' <= c && c <= 'z':
 			c -= 'a' - 'A'
 		}
-		buf = append(buf, c)
+		p.buf = append(p.buf, c)
 	}
-	return string(buf)
+	p.buf = append(p.buf, value...)
 }

@@ -15,19 +15,27 @@ type Params struct {
 // Add appends one pair. A pair that does not fit a record is ErrParamTooLarge,
 // which Err returns from then on.
 func (p *Params) Add(name, value string) {
-	n := lengthSize(len(name)) + lengthSize(len(value)) + len(name) + len(value)
+	if p.begin(len(name), len(value)) {
+		p.buf = append(p.buf, name...)
+		p.buf = append(p.buf, value...)
+	}
+}
+
+// begin appends the lengths of a pair whose name and value the caller appends
+// next, unless it reports false.
+func (p *Params) begin(name, value int) bool {
+	n := lengthSize(name) + lengthSize(value) + name + value
 	if n > maxFilled {
 		p.err = ErrParamTooLarge
-		return
+		return false
 	}
 	if len(p.buf)-p.last+n > maxFilled {
 		p.cuts = append(p.cuts, len(p.buf))
 		p.last = len(p.buf)
 	}
-	p.buf = appendLength(p.buf, len(name))
-	p.buf = appendLength(p.buf, len(value))
-	p.buf = append(p.buf, name...)
-	p.buf = append(p.buf, value...)
+	p.buf = appendLength(p.buf, name)
+	p.buf = appendLength(p.buf, value)
+	return true
 }
 
 // Err returns ErrParamTooLarge if a pair was refused, or nil.

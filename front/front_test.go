@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -278,6 +279,8 @@ type nullWriter struct{ h http.Header }
 func (w *nullWriter) Header() http.Header         { return w.h }
 func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (w *nullWriter) WriteHeader(int)             {}
+
+func (w *nullWriter) SetWriteDeadline(time.Time) error { return nil }
 
 // mustWrite makes files of a map from name to content; a name that ends in a
 // slash is a folder.
