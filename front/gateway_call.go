@@ -208,7 +208,9 @@ func (c *call) request() *fcgi.Request {
 	}
 	if c.body != nil {
 		c.req.Stdin = c.body
-		c.req.Hold = c.spool == nil && len(c.r.Header["Expect"]) > 0 // 100-continue: strict lets nothing else in
+		// What is not here yet stays with the client until it is asked for: before
+		// 100 Continue (strict lets no other Expect in), and where it is much.
+		c.req.Hold = c.spool == nil && (len(c.r.Header["Expect"]) > 0 || uint64(c.r.ContentLength) > maxSpoolMemory)
 	}
 	return &c.req
 }
@@ -332,5 +334,7 @@ func (c *call) endBody() {
 		c.busy.Wait()
 		c.busy = nil
 	}
-	c.body.discard()
+	if c.body.read > 0 || len(c.r.Header["Expect"]) == 0 { // else reading would send 100 Continue
+		c.body.discard()
+	}
 }

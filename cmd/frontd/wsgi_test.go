@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/frontd/frontd/internal/counterpart"
+)
+
+// serveSite serves the source's application at every URL, with more settings.
+func serveSite(t *testing.T, source, more string) *running {
+	t.Helper()
+	dir := counterpart.Dir(t)
+	write(t, filepath.Join(dir, "site_app.py"), source)
+	return serve(t, dir, configure(t, dir, jsonLog+`
+[app.site]
+kind = "wsgi"
+target = "site_app"
+`+more+`
+[[route]]
+path = "/"
+app = "site"
+`)...)
+}
+
+// An endless answer notes how much of it was asked for, and its end.
+const endlessApp = `
+import os
+class Endless:
+    def __init__(self):
+        self.given, self.progress = 0, os.open("progress", os.O_CREAT | os.O_WRONLY)
+    def __iter__(self):
+        return self
+    def __next__(self):
+        if self.given >= 10 << 30: raise StopIteration
+        self.given += 65536
+        os.pwrite(self.progress, b"%020d" % self.given, 0)
+        return b"x" * 65536
+    def close(self):
+        os.close(self.progress)
+        print("closed after", self.given, flush=True)
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    return Endless() if environ["PATH_INFO"] == "/endless" else [b"quick"]
+`
+
+// TestWSGIBackpressure stops reading an answer of 10 GB: its generator is not
+// asked for more than the buffers on the way hold, and closed when the client
+// leaves.
+func TestWSGIBackpressure(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		t.Run(fmt.Sprintf("threads=%d", threads), func(t *testing.T) {
+			t.Parallel()
+			r := serveSite(t, endlessApp, fmt.Sprintf("workers = 2\nthreads = %d\nresponse_buffer = \"64KiB\"\nresponse_file = \"1MiB\"\n", threads))
+			nc := r.dial()
+			// Before the handshake's windows grow: they are in what is asked for.
+			if err := nc.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(nc, "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if line, err := bufio.NewReaderSize(nc, 16).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+				t.Fatalf("status line %q, %v", line, err)
+			}
+			// Time for gigabytes, were the generator asked for them.
+			for range 500 {
+				if a := r.get("/quick"); a.body != "quick" {
+					t.Fatalf("meanwhile: %d %q", a.status, a.body)
+				}
+			}
+			text, err := os.ReadFile(filepath.Join(r.dir, "progress"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			given, err := strconv.Atoi(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// response_buffer, response_file, and what the kernel holds for two sockets.
+			const most = 64<<10 + 1<<20 + 10<<20
+			t.Logf("the generator was asked for %d bytes", given)
+			if given > most {
+				t.Errorf("the generator was asked for %d bytes, at most %d have a place", given, most)
+			}
+			nc.Close()
+			r.AwaitLine(`closed after \d+`, patience)
+			if a := r.get("/quick"); a.body != "quick" {
+				t.Errorf("afterwards: %d %q", a.status, a.body)
+			}
+		})
+	}
+}
+
+const refusingApp = `
+def application(environ, start_response):
+    start_response("413 Content Too Large", [("Content-Type", "text/plain")])
+    return [b"too much"]
+`
+
+// TestWSGIAnswersBeforeTheBody refuses 1 GB without reading any of it.
+func TestWSGIAnswersBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	r := serveSite(t, refusingApp, "workers = 1\nmax_body = 0\nbody = \"stream\"\n")
+	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+		nc := r.dial()
+		if err := nc.(*net.TCPConn).SetWriteBuffer(16 << 10); err != nil {
+			t.Fatal(err)
+		}
+		head := "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n" + expect + "\r\n"
+		if _, err := io.WriteString(nc, head); err != nil {
+			t.Fatal(err)
+		}
+		var sent atomic.Int64
+		ended := make(chan struct{})
+		go func() { // the body's sender: its end is received below
+			defer close(ended)
+			piece := make([]byte, 4<<10)
+			for expect == "" {
+				n, err := nc.Write(piece)
+				if sent.Add(int64(n)); err != nil {
+					return
+				}
+			}
+		}()
+		nc.SetReadDeadline(time.Now().Add(patience))
+		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", expect, err)
+		}
+		n := sent.Load() // what comes later is a client's that does not look at its answer
+		body, err := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusRequestEntityTooLarge || string(body) != "too much" || err != nil {
+			t.Errorf("%q: status %d, %q, %v", expect, resp.StatusCode, body, err)
+		}
+		nc.Close()
+		<-ended
+		t.Logf("%q: %d bytes of the body left the client", expect, n)
+		if n > 256<<10 {
+			t.Errorf("%q: %d bytes of the body left the client, at most %d may", expect, n, 256<<10)
+		}
+	}
+}
+
+// What a request brings is in globals of its thread and its context while
+// others run: a mix-up of any two would show.
+const globalsApp = `
+import contextvars, threading, time
+local, context, running = threading.local(), contextvars.ContextVar("token"), {}
+def application(environ, start_response):
+    token = environ["QUERY_STRING"]
+    local.token = token
+    context.set(token)
+    running[threading.get_ident()] = token
+    body = environ["wsgi.input"].read().decode()
+    write = start_response("200 OK", [("Content-Type", "text/plain"), ("X-Token", local.token)])
+    time.sleep(0)  # lets another thread run
+    same = {token, local.token, context.get(), running.pop(threading.get_ident()), environ["HTTP_X_TOKEN"], body}
+    yield "|".join(sorted(same)).encode()
+    yield b"|" + local.token.encode()
+`
+
+// TestWSGIThreadsDoNotMix asks 10,000 times, 16 at once, of 2 workers with 8
+// threads each.
+func TestWSGIThreadsDoNotMix(t *testing.T) {
+	t.Parallel()
+	r := serveSite(t, globalsApp, "workers = 2\nthreads = 8\n")
+	const clients, each = 16, 625
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for client := range clients {
+		all.Go(func() { // Wait below
+			for n := range each {
+				token := fmt.Sprintf("%d-%d-%s", client, n, strings.Repeat("t", n%40))
+				if err := askToken(ctx, r, token); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := context.Cause(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func askToken(ctx context.Context, r *running, token string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/?"+token, strings.NewReader(token))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-Token", token)
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if want := token + "|" + token; err == nil && (string(body) != want || resp.Header.Get("X-Token") != token) {
+		err = errors.New("asked with " + token + ", got " + string(body) + " and X-Token " + resp.Header.Get("X-Token"))
+	}
+	return err
+}
+
+// The same site in each framework, and with none.
+var wsgiSites = map[string]string{
+	"bare": `
+from urllib.parse import parse_qs
+def application(environ, start_response):
+    if environ["REQUEST_METHOD"] == "POST":
+        form = parse_qs(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode())
+        text = "form " + form["name"][0]
+    else:
+        text = "hello " + environ["frontd.config"]["THEME"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode()]
+`,
+	"bottle": `
+from bottle import Bottle, request
+application = Bottle()
+@application.get("/")
+def hello(): return "hello " + request.environ["frontd.config"]["THEME"]
+@application.post("/form")
+def form(): return "form " + request.forms.getunicode("name")
+`,
+	"flask": `
+from flask import Flask, request
+application = Flask(__name__)
+@application.get("/")
+def hello(): return "hello " + request.environ["frontd.config"]["THEME"]
+@application.post("/form")
+def form(): return "form " + request.form["name"]
+`,
+	"django": `
+from django.conf import settings
+settings.configure(SECRET_KEY="x", ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+def hello(request): return HttpResponse("hello " + request.environ["frontd.config"]["THEME"])
+def form(request): return HttpResponse("form " + request.POST["name"])
+urlpatterns = [path("", hello), path("form", form)]
+application = get_wsgi_application()
+`,
+}
+
+// TestWSGIFrameworks serves each site, with the validator of wsgiref as the
+// outermost middleware and one of the site's own below it.
+func TestWSGIFrameworks(t *testing.T) {
+	t.Parallel()
+	for name, source := range wsgiSites {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if name != "bare" {
+				counterpart.NeedRun(t, "python3's "+name, "python3", "-c", "import "+name)
+			}
+			r := serveSite(t, source+`
+class Marked:
+    def __init__(self, app):
+        self.app = app
+    def __call__(self, environ, start_response):
+        return self.app(environ, lambda status, headers, *exc: start_response(status, headers + [("X-Marked", "yes")], *exc))
+`, `
+workers = 1
+middleware = ["wsgiref.validate:validator", "site_app:Marked"]
+settings = { THEME = "dark" }
+`)
+			if a := r.get("/"); a.status != http.StatusOK || a.body != "hello dark" || a.header.Get("X-Marked") != "yes" {
+				t.Errorf("status %d, %q, %v", a.status, a.body, a.header)
+			}
+			form := url.Values{"name": {"ä & b"}}.Encode()
+			a := r.do(http.MethodPost, "/form", "application/x-www-form-urlencoded", strings.NewReader(form))
+			if a.status != http.StatusOK || a.body != "form ä & b" {
+				t.Errorf("status %d, %q", a.status, a.body)
+			}
+			if a := r.do(http.MethodHead, "/", "", nil); a.status != http.StatusOK || a.body != "" {
+				t.Errorf("HEAD: status %d, %q", a.status, a.body)
+			}
+			if strings.Contains(r.Log(), "Traceback") {
+				t.Errorf("the validator complained: %s", r.Log())
+			}
+		})
+	}
+}
