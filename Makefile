@@ -2,9 +2,10 @@
 GO       ?= go
 BIN      := bin
 FUZZTIME ?= 30s
+SOAK     ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-go counterparts bench bench-go fuzz lint clean
+.PHONY: help run build test test-go soak counterparts bench bench-go fuzz lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ test-go:
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	@sh scripts/fuzz.sh $(FUZZTIME)
+
+soak: ## mixed traffic, faults and reloads for SOAK (default 30m, or 8h): nothing fails, nothing grows
+	FRONTD_SOAK=$(SOAK) $(GO) test ./cmd/frontd -run '^TestSoak$$' -count 1 -timeout 0 -v
 
 bench: ## ours beside the peers that are installed, in one run: see bench/README.md (BENCH='-sides ...' for a part)
 	$(GO) run ./bench $(BENCH)

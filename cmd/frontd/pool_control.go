@@ -78,7 +78,7 @@ func (p *pool) status() statusReport {
 		}
 	}
 	return statusReport{
-		PID: os.Getpid(), Version: version, Uptime: now.Sub(p.started).Seconds(), LogLost: p.log.sink.dropped.Load(),
+		PID: os.Getpid(), Version: version, Uptime: now.Sub(p.started).Seconds(), LogLost: p.log.lost(),
 		Listen: []string{p.listens}, Apps: []appReport{r},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ type statusReport struct {
 	Open     int         `json:"connections"`
 	Apps     []appReport `json:"apps"`
 	LogLost  uint64      `json:"log_lines_lost"`
+	Routines int         `json:"goroutines"` // of the daemon: flat under a steady load
 }
 
 type appReport struct {
@@ -105,7 +107,7 @@ func (d *daemon) status(watched bool) statusReport {
 	now := time.Now()
 	s := statusReport{
 		PID: os.Getpid(), Version: version, Uptime: now.Sub(d.started).Seconds(), Stopping: d.stopping.Load(),
-		LogLost: d.log.lost(), Listen: []string{}, Apps: []appReport{},
+		LogLost: d.log.lost(), Routines: runtime.NumGoroutine(), Listen: []string{}, Apps: []appReport{},
 	}
 	for _, door := range d.doors {
 		s.Listen = append(s.Listen, doorURL(door))
