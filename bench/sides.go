@@ -8,6 +8,11 @@ var allSides = []*side{
 target = "$APPS/role:worker"`),
 	},
 	{
+		name: "frontd-nethttp", family: familyGo, title: "the same with net/http in the place of frontd's engine",
+		start: frontdNetHTTP(`kind = "go"
+target = "$APPS/role:worker"`),
+	},
+	{
 		name: "frontd-demo", family: familyGo, title: "frontd serve, the built-in demo's /hello",
 		only: []string{"hello"}, start: frontdServe(`kind = "demo"`),
 		note: "runs more code for a request than the bare application",

@@ -24,14 +24,16 @@ workers = $WORKERS
 `
 
 func frontdServe(app string) func(*stage) (string, error) {
-	return func(s *stage) (string, error) {
-		file, err := s.write("frontd.toml", frontdFile+app+"\n",
-			"$WORKERS", fmt.Sprint(workers), "$PYTHON", findProgram("/usr/bin/python3|python3"))
-		if err != nil {
-			return "", err
-		}
-		return "", s.run(nil, s.rig.frontd, "serve", "-c", file)
+	return func(s *stage) (string, error) { return "", s.serveFile(frontdFile, app) }
+}
+
+func (s *stage) serveFile(text, app string) error {
+	file, err := s.write("frontd.toml", text+app+"\n",
+		"$WORKERS", fmt.Sprint(workers), "$PYTHON", findProgram("/usr/bin/python3|python3"))
+	if err != nil {
+		return err
 	}
+	return s.run(nil, s.rig.frontd, "serve", "-c", file)
 }
 
 func frontdPHP(s *stage) (string, error) {

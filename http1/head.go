@@ -150,7 +150,10 @@ func (h *head) overlong(b []byte) *Rule {
 func (h *head) requestLine(line []byte, at int) *Rule {
 	first := bytes.IndexByte(line, ' ')
 	last := bytes.LastIndexByte(line, ' ')
-	if first <= 0 || last == first || bytes.IndexByte(line, '\r') >= 0 {
+	if bytes.IndexByte(line, '\r') >= 0 {
+		return RuleLineEnd
+	}
+	if first <= 0 || last == first {
 		return RuleRequestLine
 	}
 	method, target, proto := line[:first], line[first+1:last], line[last+1:]
@@ -292,16 +295,17 @@ func (h *head) sameHost(b []byte) bool {
 	if target[0] == '/' || h.hosts == 0 || h.host.from == h.host.to {
 		return true
 	}
-	_, authority, ok := strings.Cut(string(target), "://")
+	scheme, authority, ok := strings.Cut(string(target), "://")
 	if !ok {
 		return true
 	}
 	if i := strings.IndexAny(authority, "/?#"); i >= 0 {
 		authority = authority[:i]
 	}
-	return authority == "" || strings.EqualFold(withoutDefaultPort(authority), withoutDefaultPort(string(h.host.of(b))))
-}
-
-func withoutDefaultPort(a string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(a, ":80"), ":443")
+	port := ":80"
+	if strings.EqualFold(scheme, "https") {
+		port = ":443"
+	}
+	host := string(h.host.of(b))
+	return authority == "" || strings.EqualFold(strings.TrimSuffix(authority, port), strings.TrimSuffix(host, port))
 }
