@@ -17,6 +17,9 @@ func (e *clientError) Unwrap() error { return e.err }
 // fail ends the request with the answer of its cause.
 func (c *call) fail(err error) {
 	cause, detail := c.causeOf(err)
+	if (cause == ClientGone || cause == WorkerDied) && c.x.Listener.leaving() {
+		cause = ShuttingDown
+	}
 	if cause == RequestTimeout && c.last != nil {
 		c.overdue(c.last)
 	}
@@ -74,9 +77,9 @@ func (c *call) causeOf(err error) (Cause, string) {
 		if cause := CauseOf(gone.err); cause == TooSlow {
 			return TooSlow, detail
 		}
-		return c.x.gone(), detail
+		return ClientGone, detail
 	case c.r.Context().Err() != nil:
-		return c.x.gone(), detail
+		return ClientGone, detail
 	case errors.Is(err, fcgi.ErrParamTooLarge):
 		return HeadTooLarge, detail
 	case errors.Is(err, fcgi.ErrQueueFull):

@@ -26,7 +26,7 @@ func (c *call) handover(resp *fcgi.Response) bool {
 	if x.router == nil || x.Route == nil {
 		return false
 	}
-	if name := resp.Header.Get("X-Sendfile"); name != "" && len(x.Route.Sendfile) > 0 {
+	if name := first(resp.Header["X-Sendfile"]); name != "" && len(x.Route.Sendfile) > 0 {
 		root, rel := x.Route.fileRoot(name)
 		if root == nil {
 			c.giveUp(resp)
@@ -37,7 +37,7 @@ func (c *call) handover(resp *fcgi.Response) bool {
 		root.Files.serveFile(c.w, fileRequest(c.r), rel)
 		return true
 	}
-	if target := resp.Header.Get("X-Accel-Redirect"); target != "" && x.router.internal {
+	if target := first(resp.Header["X-Accel-Redirect"]); target != "" && x.router.internal {
 		c.accelerate(resp, target)
 		return true
 	}

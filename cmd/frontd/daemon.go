@@ -48,6 +48,7 @@ type daemon struct {
 	apps     registry
 	traffic  *traffic
 	stopping atomic.Bool // for who asks from outside
+	leaving  atomic.Bool // set before requests are cut off: their clients did not leave
 	changes  sync.Mutex  // one reload, restart or scale at a time; guards the fields below
 	roots    folders
 	// oldRoots are the folders of the chain that was replaced last: a request

@@ -162,6 +162,8 @@ func TestSecondTerm(t *testing.T) {
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("an answer that was cut off looks complete")
 	}
+	// The 200 was sent; but it is not the client who left.
+	r.AwaitLine(`"GET /events\?interval=1000 HTTP/1.1" 200 .* cause=shutting-down `, patience)
 	if err := alivePIDs(all); err != nil {
 		t.Errorf("after frontd's end: %v", err)
 	}

@@ -53,7 +53,7 @@ func listen(a config.Address, c *config.Config) (net.Listener, error) {
 }
 
 func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*door, error) {
-	where := front.Listener{Name: a.String(), TrustPeer: l.Addr().Network() == "unix"}
+	where := front.Listener{Name: a.String(), TrustPeer: l.Addr().Network() == "unix", Leaving: &d.leaving}
 	h := http.HandlerFunc(d.dispatch)
 	if a.Scheme == "fcgi" {
 		where.Kind = front.FastCGI

@@ -227,6 +227,7 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 		doors.Go(func() { // waited for below
 			if err := door.shutdown(ctx); err != nil {
 				d.log.Warn("requests were cut off by the stop", "listener", door.address.String(), "error", err)
+				d.leaving.Store(true)
 				door.close()
 			}
 		})
@@ -236,6 +237,7 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 		a.close()
 	}
 	err := d.stopWorkers(ctx)
+	d.awaitCut()
 	d.serving.Wait()
 	d.upgrading.Lock() // an heir that is not to be has ended
 	d.upgrading.Unlock()
@@ -263,6 +265,24 @@ func (d *daemon) hasten(ctx context.Context, atOnce func(), signals <-chan os.Si
 			}
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// cutWait bounds the wait for the handlers of requests that were cut off, whose
+// workers are gone by now.
+const cutWait = time.Second
+
+// awaitCut lets requests that were cut off say so in the log before it closes.
+func (d *daemon) awaitCut() {
+	if !d.leaving.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cutWait)
+	defer cancel()
+	for _, door := range d.doors {
+		if err := door.shutdown(ctx); err != nil {
+			d.log.Warn("requests that were cut off have not ended", "listener", door.address.String())
 		}
 	}
 }
