@@ -34,7 +34,7 @@ var appColumns = []column{
 
 var workerColumns = []column{
 	{"APP", 0, false, 4}, {"PID", 7, true, 0}, {"STATE", 8, false, 1}, {"UP", 7, true, 5}, {"SERVED", 8, true, 6}, {"CPU", 4, true, 3},
-	{"RSS", 7, true, 3}, {"RST", 3, true, 6}, {"FOR", 7, true, 0}, {"SERVING", 26, false, 0},
+	{"RSS", 7, true, 3}, {"RST", 3, true, 6}, {"FOR", 7, true, 0}, {"SERVING", 24, false, 0},
 }
 
 // View implements tea.Model. No line is wider than the terminal, and there
