@@ -91,7 +91,7 @@ func (s *Server) ListenAndServe(addr string) error {
 // On SIGQUIT it writes the stacks of all goroutines to standard error and goes on:
 // that tells what a request that takes too long is waiting for.
 //
-// It spaces garbage collections so that at least 4 MiB are allocated between two,
+// It spaces garbage collections while little is alive, to a heap of 12 MiB at most,
 // unless GOGC is set in the environment or with debug.SetGCPercent.
 //
 // TCP connections are taken from the addresses in the environment variable

@@ -9,17 +9,13 @@ import (
 	"sync"
 )
 
-// headroom is how many bytes may be allocated between two collections beyond
-// what GOGC=100 allows a small heap. A front, or a worker, with a few megabytes
-// alive would collect fifty times a second under load. More would be cheaper
-// still, but memory is to stay flat whatever clients do.
-const headroom = 4 << 20
-
 var once sync.Once
 
-// Start spaces garbage collections while the heap is small. With much alive it
-// is Go's default, so memory is never more than headroom over that; a fixed
-// high GOGC would multiply a large heap too. Who sets GOGC, in the environment
+// Start spaces garbage collections while the heap is small: the next one comes at
+// 8 to 12 MiB. A front, or a worker, with a few megabytes alive would collect at
+// 4 MiB, fifty times a second under load. More would be cheaper still, but memory
+// is to stay flat whatever clients do: with 4 MiB alive or more the pace is Go's
+// default, where a fixed high GOGC would multiply a large heap too. Who sets GOGC, in the environment
 // or with debug.SetGCPercent, decides alone. The second and later calls do nothing.
 func Start() {
 	once.Do(func() {
@@ -68,11 +64,15 @@ func (p *pacer) adjust() bool {
 	return true
 }
 
-// percentFor is the GOGC that leaves headroom at least, in powers of two.
+// percentFor is the GOGC for so many bytes alive. It multiplies also the least heap
+// that is collected at all, which is 4 MiB at 100: so 300 is 12 MiB, with next to
+// nothing alive, and never more.
 func percentFor(live uint64) int {
-	percent := defaultPercent
-	for percent < 1600 && uint64(percent)*live/100 < headroom {
-		percent *= 2
+	switch {
+	case live < 2<<20:
+		return 300
+	case live < 4<<20:
+		return 200
 	}
-	return percent
+	return defaultPercent
 }

@@ -11,9 +11,10 @@ func TestPercentFor(t *testing.T) {
 		want int
 		why  string
 	}{
-		{0, 1600, "an empty heap: bounded, or the first collection would never come"},
-		{1 << 20, 400, "a front without connections"},
-		{2 << 20, 200, "under load"},
+		{0, 300, "an empty heap: 12 MiB, three times Go's least"},
+		{1 << 20, 300, "a front without connections: 12 MiB all the same"},
+		{2 << 20, 200, "under load: 8 MiB"},
+		{4<<20 - 1, 200, "12 MiB"},
 		{4 << 20, 100, "from here on Go's default"},
 		{8 << 30, 100, "a heap that must not grow fivefold"},
 	} {
@@ -41,5 +42,15 @@ func TestOff(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	if current() != -1 {
 		t.Errorf("collections are off, and GOGC is read as %d", current())
+	}
+}
+
+// The pace holds the heap to what Start says: 12 MiB, with little alive.
+func TestGoal(t *testing.T) {
+	for live := uint64(0); live < 4<<20; live += 64 << 10 {
+		p := uint64(percentFor(live))
+		if goal := max(4<<20*p/100, live+live*p/100); goal < 8<<20 || goal > 12<<20 {
+			t.Errorf("%d bytes alive: the next collection is at %d", live, goal)
+		}
 	}
 }
