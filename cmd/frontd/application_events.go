@@ -136,8 +136,7 @@ func (a *application) flights(pid int) []front.Flight {
 	return list
 }
 
-// failing says that a worker did not come up. A single failure may be an
-// accident; from the second one in a row on, with nobody serving, requests
+// failing says that a worker did not come up. With nobody serving, requests
 // wait only for a start that comes in time. One on trial has nobody waiting.
 func (a *application) failing(log *slog.Logger, e supervisor.Event) {
 	log.Error("worker did not start", "error", brief(e.Err))
@@ -147,12 +146,9 @@ func (a *application) failing(log *slog.Logger, e supervisor.Event) {
 	a.mu.Lock()
 	a.failures++
 	a.lastErr = e.Err
-	failures := a.failures
 	next := a.nextStart()
 	a.mu.Unlock()
-	if failures >= 2 {
-		a.pool.SetFailing(e.Err, next)
-	}
+	a.pool.SetFailing(e.Err, next)
 	a.wasTried()
 }
 

@@ -268,9 +268,15 @@ func (d *daemon) scale(ctx context.Context, name, workers string) error {
 	if err != nil {
 		return err
 	}
+	if a.isElastic() && workers == "0" {
+		return a.scaleElastic(ctx, 0)
+	}
 	n, err := workersAsked(workers)
 	if err != nil {
 		return err
+	}
+	if a.isElastic() {
+		return a.scaleElastic(ctx, n)
 	}
 	if err := a.group.Scale(ctx, n); err != nil {
 		return err

@@ -27,6 +27,7 @@ type keeper struct {
 	cancel context.CancelFunc
 
 	slowest atomic.Int64 // the shortest Settings.Slow of a route to the application; 0: none
+	scaling sync.Mutex   // held by who changes the number of workers, as long as that takes
 	wanted  atomic.Bool  // a request that begins to wait is news: the number is elastic, and looked at seldom
 
 	mu      sync.Mutex     // guards the fields below
@@ -54,7 +55,7 @@ func newKeeper(a *application) *keeper {
 	return k
 }
 
-func (k *keeper) start() { k.spawn(k.loop) }
+func (k *keeper) start() { k.spawn(func() { k.watch(k.look) }) }
 
 // spawn runs f beside others, and reports whether it does: not after stop.
 func (k *keeper) spawn(f func()) bool {
@@ -98,11 +99,12 @@ func (k *keeper) watchSlow(d time.Duration) {
 	}
 }
 
-func (k *keeper) loop() {
+// watch looks, each time after the pause that the look before said, and when poked.
+func (k *keeper) watch(look func() time.Duration) {
 	for {
 		var due <-chan time.Time
 		var t *time.Timer
-		if pause := k.look(); pause > 0 {
+		if pause := look(); pause > 0 {
 			t = time.NewTimer(pause)
 			due = t.C
 		}
@@ -128,6 +130,17 @@ func (k *keeper) look() time.Duration {
 	if group == nil {
 		return 0
 	}
+	return k.attend(group, c)
+}
+
+// A workforce is what a keeper may do with processes; *supervisor.Group is one.
+type workforce interface {
+	Count() supervisor.Tally
+	Grow(n int) error
+	Dismiss(w supervisor.Worker, reason string) bool
+}
+
+func (k *keeper) attend(group workforce, c *config.App) time.Duration {
 	load := k.a.pool.Look()
 	pause := k.scale(group, c.Elastic, load)
 	k.wanted.Store(c.Elastic.Max > 0 && (pause == 0 || pause > busyLook))
@@ -147,10 +160,14 @@ func sooner(a, b time.Duration) time.Duration {
 }
 
 // scale has as many workers as the load needs.
-func (k *keeper) scale(group *supervisor.Group, e config.Elastic, load fcgi.Load) time.Duration {
+func (k *keeper) scale(group workforce, e config.Elastic, load fcgi.Load) time.Duration {
 	if e.Max == 0 {
 		return 0
 	}
+	if !k.scaling.TryLock() {
+		return busyLook
+	}
+	defer k.scaling.Unlock()
 	n := group.Count()
 	l := elastic.Load{
 		Waiting: load.Waiting, Busy: load.Busy, Peak: load.Peak,
@@ -185,9 +202,35 @@ func (k *keeper) scale(group *supervisor.Group, e config.Elastic, load fcgi.Load
 	return 0
 }
 
+func (a *application) isElastic() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.config.Elastic.Max > 0
+}
+
+// scaleElastic makes n the fewest workers of an elastic application, and the
+// most too where that is less. It returns when so many are ready; those that
+// are too many go when they are idle.
+func (a *application) scaleElastic(ctx context.Context, n int) error {
+	a.keeper.scaling.Lock()
+	defer a.keeper.scaling.Unlock()
+	now := a.group.Count()
+	if n > now.Serving+now.Starting+len(now.Backoff) {
+		if err := a.group.Scale(ctx, n); err != nil {
+			return err
+		}
+	}
+	a.mu.Lock()
+	c := *a.config
+	a.mu.Unlock()
+	c.Elastic.Min, c.Elastic.Max = n, max(n, c.Elastic.Max)
+	a.adopt(&c)
+	return nil
+}
+
 // dismiss stops n workers: first those that do not come up, then those that
 // were idle longest.
-func (k *keeper) dismiss(group *supervisor.Group, n int, failing []supervisor.Worker, idle []fcgi.Occupied) {
+func (k *keeper) dismiss(group workforce, n int, failing []supervisor.Worker, idle []fcgi.Occupied) {
 	slices.SortFunc(idle, func(a, b fcgi.Occupied) int { return cmp.Compare(a.Used, b.Used) })
 	for ; n > 0 && len(failing) > 0; n-- {
 		group.Dismiss(failing[0], "not needed")
@@ -247,7 +290,7 @@ func (a *application) hand(u *fcgi.Upstream) *hand {
 
 // recycle renews workers that have reached a limit: of four at most one at a
 // time, and none while as many as serve are still on their way out.
-func (k *keeper) recycle(group *supervisor.Group, load fcgi.Load) time.Duration {
+func (k *keeper) recycle(group workforce, load fcgi.Load) time.Duration {
 	now := time.Now()
 	weigh := now.Sub(k.looks) >= quietLook
 	if weigh {
@@ -272,14 +315,17 @@ func (k *keeper) recycle(group *supervisor.Group, load fcgi.Load) time.Duration 
 		}
 		h.renewing.Store(true)
 		k.renewing.Add(1)
-		k.spawn(func() { k.renew(group, h, cause, reason) })
+		k.spawn(func() { k.renew(h, cause, reason) })
 	}
 	return pause
 }
 
 // renew has a new worker take the place of one. If none comes up, the old one
 // stays and is tried again later.
-func (k *keeper) renew(group *supervisor.Group, h *hand, cause supervisor.Cause, reason string) {
+func (k *keeper) renew(h *hand, cause supervisor.Cause, reason string) {
+	k.a.mu.Lock()
+	group := k.a.group
+	k.a.mu.Unlock()
 	_, err := group.Renew(k.ctx, h.worker, cause, reason)
 	k.renewing.Add(-1)
 	k.poke()
