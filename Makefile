@@ -4,8 +4,15 @@ BIN      := bin
 FUZZTIME ?= 30s
 SOAK     ?= 30m
 
+# Of a release: VERSION=1.2.3. A version of Debian's sorts "~" before the end.
+VERSION  ?= 0.1.0~dev
+LDFLAGS  := -s -w -X main.version=$(subst ~,-,$(VERSION))
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+UNITS    := frontd.service frontd.socket frontd@.service frontd-pool@.service
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-go soak counterparts bench bench-go fuzz lint clean
+.PHONY: help run build install deb test test-go soak counterparts bench bench-go fuzz lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +22,29 @@ run: ## the demo at http://127.0.0.1:8080
 
 build: ## bin/frontd and bin/appworker
 	$(GO) build -o $(BIN)/ ./cmd/frontd ./cmd/appworker
+
+install: ## what the package has: DESTDIR=... PREFIX=/usr
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/install/ ./cmd/frontd
+	GOOS= GOARCH= CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/frontd
+	install -D -m 0755 $(BIN)/install/frontd $(DESTDIR)$(PREFIX)/bin/frontd
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for u in $(UNITS); do \
+		sed 's|=/usr/bin/frontd |=$(PREFIX)/bin/frontd |' deploy/systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u && \
+		chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u || exit 1; done
+	install -D -m 0644 deploy/systemd/sysusers.d/frontd.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/frontd.conf
+	install -D -m 0644 deploy/systemd/tmpfiles.d/frontd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/frontd.conf
+	install -D -m 0644 deploy/systemd/README.md $(DESTDIR)$(PREFIX)/share/doc/frontd/README.systemd.md
+	install -D -m 0644 deploy/systemd/pool.env.example $(DESTDIR)$(PREFIX)/share/doc/frontd/pool.env.example
+	install -D -m 0644 configs/frontd.toml $(DESTDIR)$(PREFIX)/share/doc/frontd/frontd.toml
+	install -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/frontd/copyright
+	install -d $(DESTDIR)/etc/frontd $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/vendor-completions fish/vendor_completions.d)
+	[ -e $(DESTDIR)/etc/frontd/frontd.toml ] || install -m 0640 configs/frontd.toml $(DESTDIR)/etc/frontd/frontd.toml
+	$(BIN)/frontd completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/frontd
+	$(BIN)/frontd completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_frontd
+	$(BIN)/frontd completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/frontd.fish
+
+deb: ## dist/frontd_VERSION_ARCH.deb
+	@GO='$(GO)' MAKE='$(MAKE)' VERSION='$(VERSION)' sh scripts/deb.sh
 
 test: counterparts lint test-go ## everything, against real counterparts; as root on Debian it installs them
 
@@ -42,7 +72,7 @@ lint: ## gofmt, go vet for every system it builds for, python syntax, shell synt
 	GOOS=linux GOARCH=arm64 $(GO) vet ./...
 	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
 	GOOS=freebsd $(GO) vet ./...
-	@for f in scripts/*.sh; do sh -n $$f || exit 1; done
+	@for f in scripts/*.sh deploy/package/p*m deploy/package/postinst; do sh -n $$f || exit 1; done
 
 clean: ## remove what was built
 	rm -rf $(BIN) dist
