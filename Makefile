@@ -7,6 +7,9 @@ SOAK     ?= 30m
 # Of a release: VERSION=1.2.3. A version of Debian's sorts "~" before the end.
 VERSION  ?= 0.1.0~dev
 LDFLAGS  := -s -w -X main.version=$(subst ~,-,$(VERSION))
+# One file that needs no library of the system, the same wherever it is built.
+RELEASE    ?= CGO_ENABLED=0
+BUILDFLAGS ?= -trimpath -buildvcs=false
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 UNITS    := frontd.service frontd.socket frontd@.service frontd-pool@.service
@@ -24,8 +27,8 @@ build: ## bin/frontd and bin/appworker
 	$(GO) build -o $(BIN)/ ./cmd/frontd ./cmd/appworker
 
 install: ## what the package has: DESTDIR=... PREFIX=/usr
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/install/ ./cmd/frontd
-	GOOS= GOARCH= CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/frontd
+	$(RELEASE) $(GO) build $(BUILDFLAGS) -ldflags '$(LDFLAGS)' -o $(BIN)/install/ ./cmd/frontd
+	GOOS= GOARCH= $(RELEASE) $(GO) build $(BUILDFLAGS) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/frontd
 	install -D -m 0755 $(BIN)/install/frontd $(DESTDIR)$(PREFIX)/bin/frontd
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for u in $(UNITS); do \

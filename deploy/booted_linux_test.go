@@ -27,29 +27,31 @@ workers = 2
 `
 )
 
-// stage lays out what an installation lays out.
+// stage lays out what is put over the system: the package, to be installed.
 func stage(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), counterpart.Find(t, "go"), "build", "-buildvcs=false", "-o", filepath.Join(dir, "usr/bin/frontd"), "../cmd/frontd")
+	make := counterpart.Find(t, "make")
+	counterpart.Find(t, "dpkg")
+	// Built as everything else here is, for the cache.
+	cmd := exec.CommandContext(t.Context(), make, "-s", "-C", "..", "deb", "RELEASE=", "BUILDFLAGS=-buildvcs=false", "VERSION="+packaged, "GO="+counterpart.Find(t, "go"))
+	cmd.Env = append(os.Environ(), "DIST="+dir, "MAKEFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		t.Fatalf("make deb: %v\n%s", err, out)
 	}
-	for from, to := range map[string]string{
-		"frontd.service": "usr/lib/systemd/system", "frontd@.service": "usr/lib/systemd/system",
-		"frontd.socket": "usr/lib/systemd/system", "frontd-pool@.service": "usr/lib/systemd/system",
-		"sysusers.d/frontd.conf": "usr/lib/sysusers.d", "tmpfiles.d/frontd.conf": "usr/lib/tmpfiles.d",
-	} {
-		b, err := os.ReadFile(filepath.Join("systemd", from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		put(t, filepath.Join(dir, to, filepath.Base(from)), string(b))
+	found, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("packages: %q, %v", found, err)
+	}
+	if err := os.Rename(found[0], filepath.Join(dir, "frontd.deb")); err != nil {
+		t.Fatal(err)
 	}
 	// A given one: without it the system would take this for its first boot.
 	put(t, filepath.Join(dir, "etc/machine-id"), "f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0\n")
 	return dir
 }
+
+const packaged = "1.2.3~test"
 
 func put(t *testing.T, path, content string) {
 	t.Helper()
@@ -106,8 +108,7 @@ func (c *container) wantHello(t *testing.T, base string) {
 func TestBooted(t *testing.T) {
 	needBoot(t)
 	c := boot(t, stage(t))
-	c.run(t, "systemd-sysusers", "frontd.conf")
-	c.run(t, "systemd-tmpfiles", "--create", "frontd.conf")
+	testInstall(t, c)
 	c.configure(t, "/etc/frontd/frontd.toml", frontdConfig)
 
 	// In this order: each goes on from where the one before has left it.
@@ -120,6 +121,8 @@ func TestBooted(t *testing.T) {
 		{"a reload under load fails no request", testReload},
 		{"a reload of a wrong configuration fails and changes nothing", testWrongReload},
 		{"a restart under load refuses no connection", testRestart},
+		{"an upgrade under load fails no request", testUpgrade},
+		{"a frontd that hangs is started anew", testWatchdog},
 		{"a killed frontd comes back, with no process left", testKilled},
 		{"a killed worker is replaced, not the service", testWorkerKilled},
 		{"the journal can be read", testJournal},
@@ -127,11 +130,43 @@ func TestBooted(t *testing.T) {
 		{"a configuration that is wrong is not tried again", testWrongStart},
 		{"an instance hosts a Python application", testInstance},
 		{"a pool serves a web server", testPool},
+		{"the package goes, and leaves what is yours", testPurge},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, c) }) {
 			return
 		}
 	}
+}
+
+// testInstall installs the package, twice: an installation starts nothing, and
+// the second takes what is configured as it is.
+func testInstall(t *testing.T, c *container) {
+	for range 2 {
+		c.run(t, "dpkg", "-i", "/frontd.deb")
+	}
+	if got := c.run(t, "frontd", "version"); !strings.HasPrefix(got, "frontd "+strings.ReplaceAll(packaged, "~", "-")+" ") {
+		t.Errorf("version %q", got)
+	}
+	if got := c.run(t, "stat", "-c", "%U %G %a", "/etc/frontd", "/etc/frontd/frontd.toml"); got != "root frontd 750\nroot frontd 640\n" {
+		t.Errorf("the configuration: %q", got)
+	}
+	c.run(t, "frontd", "check", "-c", "/etc/frontd/frontd.toml")
+	c.wantProperties(t, "frontd.service", "LoadState=loaded", "ActiveState=inactive", "UnitFileState=disabled")
+	c.wantProperties(t, "frontd.socket", "LoadState=loaded", "ActiveState=inactive", "UnitFileState=disabled")
+}
+
+func testPurge(t *testing.T, c *container) {
+	c.run(t, "systemctl", "start", "frontd.service")
+	c.run(t, "dpkg", "-r", "frontd")
+	if left := c.processes(); len(left) > 0 {
+		t.Errorf("left running: %q", left)
+	}
+	c.run(t, "test", "-e", "/etc/frontd/frontd.toml") // it is the administrator's until the purge
+	c.run(t, "dpkg", "-P", "frontd")
+	if out, err := c.try("ls", "/etc/frontd/frontd.toml", "/usr/bin/frontd", "/usr/lib/systemd/system/frontd.service"); err == nil {
+		t.Errorf("left behind: %s", out)
+	}
+	c.wantProperties(t, "frontd.service", "LoadState=not-found")
 }
 
 func testActivation(t *testing.T, c *container) {
@@ -203,17 +238,118 @@ func testWrongReload(t *testing.T, c *container) {
 	c.wantJournal(t, "frontd.service", "wokers")
 }
 
+// rounds is how often something is done under load.
+func rounds() int {
+	if os.Getenv("FRONTD_LONG") != "" {
+		return 10
+	}
+	return 2
+}
+
+// testRestart has load on a socket of systemd's, and on one of frontd's own,
+// which the descriptor store keeps.
 func testRestart(t *testing.T, c *container) {
 	pid := c.property(t, "frontd.service", "MainPID")
-	l := c.startLoad(t, socketURL)
-	for range 2 {
+	unit, own := c.startLoad(t, socketURL), c.startLoad(t, tcpURL)
+	for range rounds() {
 		c.run(t, "systemctl", "restart", "frontd.service")
-		l.round()
+		unit.round()
+		own.round()
 	}
-	l.end()
+	unit.end()
+	own.end()
 	if c.property(t, "frontd.service", "MainPID") == pid {
 		t.Error("the same process is there")
 	}
+	c.wantProperties(t, "frontd.service", "NFileDescriptorStore=1", "NRestarts=0")
+
+	// What the configuration has no more is not kept open.
+	c.configure(t, "/etc/frontd/frontd.toml", strings.Replace(frontdConfig, `, "127.0.0.1:8080"`, "", 1))
+	c.run(t, "systemctl", "restart", "frontd.service")
+	if out, err := c.try("curl", "-sS", "--max-time", "20", tcpURL+"/hello"); err == nil {
+		t.Errorf("somebody answers at an address that is not configured: %s", out)
+	}
+	c.wantProperties(t, "frontd.service", "NFileDescriptorStore=0")
+	c.configure(t, "/etc/frontd/frontd.toml", frontdConfig)
+	c.run(t, "systemctl", "restart", "frontd.service")
+	c.wantHello(t, tcpURL)
+}
+
+func testUpgrade(t *testing.T, c *container) {
+	unit, own := c.startLoad(t, socketURL), c.startLoad(t, tcpURL)
+	for range rounds() {
+		before := c.property(t, "frontd.service", "MainPID")
+		out := c.run(t, "frontd", "upgrade")
+		counterpart.Await(t, "another main process", 20*time.Second, func() error {
+			now := c.property(t, "frontd.service", "MainPID")
+			if now == before || !strings.Contains(out, "pid "+now+", serves; pid "+before) {
+				return fmt.Errorf("main process %s, before %s: %s", now, before, out)
+			}
+			return nil
+		})
+		unit.round()
+		own.round()
+	}
+	c.run(t, "systemctl", "reload", "frontd.service") // it is the new one's control socket
+	unit.end()
+	own.end()
+	c.wantProperties(t, "frontd.service", "ActiveState=active", "SubState=running", "NRestarts=0", "NFileDescriptorStore=1")
+	counterpart.Await(t, "the old process's end", 20*time.Second, func() error {
+		if list := daemons(c.processes()); len(list) != 1 {
+			return fmt.Errorf("daemons: %q", list)
+		}
+		return nil
+	})
+	if got := c.property(t, "frontd.service", "StatusText"); !strings.Contains(got, "2 workers, 1 app, ") {
+		t.Errorf("status %q", got)
+	}
+
+	// A new program that is none changes nothing.
+	c.run(t, "mv", "/usr/bin/frontd", "/usr/bin/frontd.kept")
+	defer c.run(t, "mv", "/usr/bin/frontd.kept", "/usr/bin/frontd")
+	pid := c.property(t, "frontd.service", "MainPID")
+	if out, err := c.feed("#!/bin/sh\necho wrong machine >&2\nexit 7\n", "install", "-m", "0755", "/dev/stdin", "/usr/bin/frontd"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err := c.try("/usr/bin/frontd.kept", "upgrade")
+	if err == nil || !strings.Contains(out, "exit status 7\nwrong machine") {
+		t.Errorf("an upgrade to a script: %v, %q", err, out)
+	}
+	c.wantHello(t, tcpURL)
+	c.wantProperties(t, "frontd.service", "MainPID="+pid)
+}
+
+// daemons are frontd itself, of its processes.
+func daemons(processes []string) []string {
+	return slices.DeleteFunc(slices.Clone(processes), func(p string) bool { return !strings.Contains(p, "frontd serve") })
+}
+
+// testWatchdog stops frontd as a machine would that swaps to death.
+func testWatchdog(t *testing.T, c *container) {
+	put := func(text string) {
+		t.Helper()
+		if out, err := c.feed(text, "install", "-D", "-m", "0644", "/dev/stdin", "/run/systemd/system/frontd.service.d/test.conf"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		c.run(t, "systemctl", "daemon-reload")
+		c.run(t, "systemctl", "restart", "frontd.service")
+	}
+	put("[Service]\nWatchdogSec=2\nTimeoutAbortSec=2\n")
+	pid := c.property(t, "frontd.service", "MainPID")
+	c.run(t, "kill", "-STOP", pid)
+	counterpart.Await(t, "another frontd", 30*time.Second, func() error {
+		now := c.property(t, "frontd.service", "MainPID")
+		if state := c.property(t, "frontd.service", "ActiveState"); now == pid || now == "0" || state != "active" {
+			return fmt.Errorf("%s, main process %s, before %s", state, now, pid)
+		}
+		return nil
+	})
+	c.wantHello(t, socketURL)
+	c.wantHello(t, tcpURL)
+	c.wantProperties(t, "frontd.service", "NRestarts=1")
+	c.wantJournal(t, "frontd.service", "Watchdog timeout")
+	put("") // and the counter begins again
+	c.run(t, "systemctl", "reset-failed", "frontd.service")
 }
 
 // testKilled kills frontd alone, whose workers then have nobody, and all of
@@ -272,6 +408,9 @@ func testJournal(t *testing.T, c *container) {
 	c.wantJournal(t, "frontd.service", `^time=\S+ level=INFO msg="worker ready" app=demo`)
 	c.wantJournal(t, "frontd.service", `"GET /hello\?in=the-journal HTTP/1.1" 200 .* app=demo worker=[0-9]+`)
 	c.wantJournal(t, "frontd.service", `level=WARN msg="worker gone" .*signal 9`)
+	if out := c.run(t, "journalctl", "--no-pager", "-u", "frontd.service", "-t", "frontd", "-p", "warning", "-o", "cat"); strings.Contains(out, "level=INFO") || !strings.Contains(out, `msg="worker gone"`) {
+		t.Errorf("warnings are not told apart from the rest:\n%s", out)
+	}
 	for _, p := range []string{`"MESSAGE" : ".*in=the-journal`, `"SYSLOG_IDENTIFIER" : "frontd"`, `"_SYSTEMD_UNIT" : "frontd.service"`} {
 		out := c.run(t, "journalctl", "--no-pager", "-u", "frontd.service", "-t", "frontd", "-g", "in=the-journal", "-o", "json-pretty")
 		if !regexp.MustCompile(p).MatchString(out) {

@@ -47,8 +47,16 @@ func notify(address, state string, files []*os.File) error {
 		}
 		rights = syscall.UnixRights(fds...)
 	}
-	_, _, err = c.WriteMsgUnix([]byte(state), rights, nil)
-	return err
+	// Not WriteMsgUnix, which refuses a socket that is connected.
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	ctl := raw.Write(func(fd uintptr) (done bool) {
+		err = syscall.Sendmsg(int(fd), []byte(state), rights, nil, 0)
+		return err != syscall.EAGAIN
+	})
+	return errors.Join(ctl, err)
 }
 
 // tellFailure says why frontd does not start, or ends: the number is what
