@@ -156,7 +156,7 @@ func testInstall(t *testing.T, c *container) {
 }
 
 func testPurge(t *testing.T, c *container) {
-	c.run(t, "systemctl", "start", "frontd.service")
+	c.run(t, "systemctl", "start", "frontd.socket", "frontd.service")
 	c.run(t, "dpkg", "-r", "frontd")
 	if left := c.processes(); len(left) > 0 {
 		t.Errorf("left running: %q", left)

@@ -21,6 +21,9 @@ func join(attr *syscall.SysProcAttr, group *os.File) {
 	attr.UseCgroupFD, attr.CgroupFD = true, int(group.Fd())
 }
 
+// unjoin lets it start where we are.
+func unjoin(attr *syscall.SysProcAttr) { attr.UseCgroupFD = false }
+
 // Of waitid(2); package syscall does not have them all.
 const (
 	pPID    = 1

@@ -14,6 +14,9 @@ func workerAttr(cred *syscall.Credential) *syscall.SysProcAttr {
 // join is never called: there is no control group.
 func join(*syscall.SysProcAttr, *os.File) {}
 
+// unjoin is never called either.
+func unjoin(*syscall.SysProcAttr) {}
+
 // adjustOOMScore has nothing to adjust here.
 func adjustOOMScore(string) {}
 

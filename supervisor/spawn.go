@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -77,13 +78,32 @@ func (c *child) spawn(path string, args []string, attr *os.ProcAttr) (err error)
 	done := make(chan struct{})
 	e.jobs <- func() {
 		defer close(done)
-		if c.proc, err = os.StartProcess(path, args, attr); err == nil && e.guard != nil {
+		c.proc, err = os.StartProcess(path, args, attr)
+		if c.leaf != nil && errors.Is(err, syscall.ENOSYS) {
+			// Container runtimes' filters deny clone3(2), which alone starts a
+			// process within a group: it is moved there as soon as it is.
+			unjoin(attr.Sys)
+			if c.proc, err = os.StartProcess(path, args, attr); err == nil {
+				err = c.moveToLeaf()
+			}
+		}
+		if err == nil && e.guard != nil {
 			e.guard.add(c.proc.Pid)
 		}
 	}
 	<-done
 	if err == nil {
 		adjustOOMScore(strconv.Itoa(c.proc.Pid))
+	}
+	return err
+}
+
+// moveToLeaf puts a process that was just started into its group, or ends it.
+func (c *child) moveToLeaf() error {
+	err := writeCgroup(c.leaf.path, "cgroup.procs", strconv.Itoa(c.proc.Pid))
+	if err != nil {
+		c.proc.Kill()
+		c.proc.Wait()
 	}
 	return err
 }
