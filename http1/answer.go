@@ -44,6 +44,9 @@ func (a *answer) reset() {
 	*a = answer{header: a.header, keys: a.keys[:0], length: -1, out: a.out[:0], pending: a.pending[:0]}
 }
 
+// sniffed is how many bytes http.DetectContentType looks at.
+const sniffed = 512
+
 // writeHeader takes the status. The header as it is now is what the client
 // gets; what is changed later is not (but trailers).
 func (x *exchange) writeHeader(status int) {
@@ -107,6 +110,9 @@ func (x *exchange) write(p []byte) (int, error) {
 		return 0, http.ErrContentLength
 	}
 	if x.bodyless {
+		if n := len(x.pending); n < sniffed && !x.sealed { // HEAD says the same of the type as GET
+			x.pending = append(x.pending, p[:min(len(p), sniffed-n)]...)
+		}
 		return len(p), nil
 	}
 	if len(x.pending)+len(p) <= cap(x.pending) {
@@ -137,8 +143,8 @@ func (x *exchange) finish() error {
 		x.writeHeader(http.StatusOK)
 	}
 	x.send(nil, true)
-	if x.length >= 0 && x.written < x.length && !x.bodyless {
-		x.closes = true // less than was declared: the client must see that
+	if x.length >= 0 && x.written != x.length && !x.bodyless {
+		x.closes = true // less than was declared: the client must see that; more: it is broken
 	}
 	return x.err
 }
@@ -150,6 +156,9 @@ func (x *exchange) send(p []byte, last bool) {
 	}
 	if !x.sealed {
 		x.seal(p, last)
+	}
+	if x.bodyless {
+		x.pending = x.pending[:0]
 	}
 	size := len(x.pending) + len(p)
 	tail := ""

@@ -30,7 +30,7 @@ type Server struct {
 	// HeadTimeout bounds a head from its first byte to its last, and the wait for a
 	// connection's first; over it 408. 0: 10 s.
 	HeadTimeout time.Duration
-	IdleTimeout time.Duration   // between requests; 0: 75 s
+	IdleTimeout time.Duration // between requests; 0: 75 s
 	// ConnContext, if not nil, makes the context whose values the requests of
 	// a connection have.
 	ConnContext func(net.Conn) context.Context
