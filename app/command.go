@@ -22,6 +22,9 @@ type Options struct {
 	SelfArgs []string // what makes Self a worker: nil for appworker, ["appworker"] for frontd
 	CacheDir string   // where wsgi keeps what it unpacks; "": a private temporary folder
 	Dev      bool     // show errors to the client
+	// Found says that the web server before the workers has found each script that
+	// it names, as a file (php). One that takes the name from the URL has not.
+	Found bool
 
 	// These are for wsgi; see wsgi.Options.
 	Middleware []string

@@ -12,34 +12,35 @@ import (
 // phpSettings are given to php-cgi with -d, so they hold over php.ini; a
 // script can still change display_errors with ini_set.
 var phpSettings = []string{
-	// With cgi.fix_pathinfo=1, PHP's default, a SCRIPT_FILENAME that does not
-	// exist is cut at its slashes until a file is found, of any name: a request
-	// for /upload.jpg/x.php runs the upload. php-fpm guards against it with
-	// security.limit_extensions, which php-cgi lacks. With 0 it is a 404.
-	"cgi.fix_pathinfo=0",
-	// But then PATH_TRANSLATED, where there is one, would be taken for the
-	// script instead of SCRIPT_FILENAME (sapi/cgi/cgi_main.c, init_request_info).
+	// With cgi.fix_pathinfo=0 PATH_TRANSLATED, where there is one, would be taken
+	// for the script instead of SCRIPT_FILENAME (sapi/cgi/cgi_main.c, init_request_info).
 	"cgi.discard_path=1",
 	// E: without it $_ENV stays empty, and with it the app's env.
 	"variables_order=EGPCS",
 	"log_errors=1", // to FCGI_STDERR, unless php.ini has an error_log
 }
 
+// fixPathInfo is the setting cgi.fix_pathinfo. With 1, PHP's default, a
+// SCRIPT_FILENAME that does not exist is cut at its slashes until a file is
+// found, of any name: a request for /upload.jpg/x.php runs the upload. php-fpm
+// guards against it with security.limit_extensions, which php-cgi lacks. With 0
+// it is a 404, but PHP_SELF is PATH_INFO instead of the script's name and
+// PATH_INFO. So it is 1 only where each script was found to be a file, when
+// none of the folders above it is one.
+func fixPathInfo(found bool) string { return "cgi.fix_pathinfo=" + onOff(found) }
+
 // phpCommand runs php-cgi: one process, one request at a time. It is told not
 // to end after a number of requests (500 by its default), because recycling is
 // the supervisor's, and not to fork children, which the supervisor would not
 // see. cgi.force_redirect does not matter: php-cgi looks at it only when it
 // runs as plain CGI.
-//
-// PHP_SELF is SCRIPT_NAME only where the web server sends no PATH_INFO; an
-// empty PATH_INFO makes it empty.
 func (a App) phpCommand(o Options) (Command, error) {
 	path, err := findPHP(filepath.SplitList(os.Getenv("PATH")))
 	if err != nil {
 		return Command{}, err
 	}
 	var args []string
-	for _, s := range append(slices.Clip(phpSettings), "display_errors="+onOff(o.Dev)) {
+	for _, s := range append(slices.Clip(phpSettings), fixPathInfo(o.Found), "display_errors="+onOff(o.Dev)) {
 		args = append(args, "-d", s)
 	}
 	return Command{

@@ -19,6 +19,9 @@ type Gateway struct {
 	// NeedLength says that the application's runtime takes no body without
 	// CONTENT_LENGTH: a chunked one is spooled first. PHP and CGI do.
 	NeedLength bool
+	// DocumentRoot, if not "", is what CGI programs get as DOCUMENT_ROOT, and
+	// PATH_TRANSLATED within it. A Resource has its own.
+	DocumentRoot string
 	// FewPlaces says that a worker serves few requests at once: none is taken
 	// for a body that comes slowly before the whole of it is here.
 	FewPlaces bool

@@ -11,7 +11,7 @@ func (c *call) meta() *fcgi.CGI {
 	x, m := c.x, &c.cgi
 	*m = fcgi.CGI{
 		Scheme: x.Scheme, RequestURI: x.RequestURI, RequestID: x.ID, Host: x.Host,
-		PathInfo: x.Path, Authorizer: c.role == fcgi.RoleAuthorizer,
+		PathInfo: x.Path, DocumentRoot: c.g.DocumentRoot, Authorizer: c.role == fcgi.RoleAuthorizer,
 	}
 	if x.conn == nil {
 		x.conn = connectionOf(c.r.Context())

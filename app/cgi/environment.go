@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,9 +20,13 @@ func (h *Handler) environment(r *http.Request, prog program) []string {
 	} else {
 		vars = metaVariables(r, prog)
 	}
-	env := make([]string, 0, len(vars)+len(keep)+4)
+	env := make([]string, 0, len(vars)+len(keep)+5)
+	root := ""
 	for _, v := range vars {
 		name, value, ok := strings.Cut(v, "=")
+		if name == "DOCUMENT_ROOT" {
+			root = value
+		}
 		if ok && settable(name) && !slices.Contains(keep, name) && !strings.Contains(value, "\x00") && name != "SCRIPT_FILENAME" && !(prog.inDir && isLocation(name)) {
 			env = append(env, v)
 		}
@@ -32,6 +37,9 @@ func (h *Handler) environment(r *http.Request, prog program) []string {
 		if prog.pathInfo != "" {
 			env = append(env, "PATH_INFO="+prog.pathInfo)
 		}
+		if path, ok := translated(root, prog.pathInfo); ok {
+			env = append(env, "PATH_TRANSLATED="+path)
+		}
 	}
 	for _, name := range keep {
 		if value, ok := os.LookupEnv(name); ok {
@@ -41,9 +49,17 @@ func (h *Handler) environment(r *http.Request, prog program) []string {
 	return env
 }
 
-// isLocation names what depends on which program was found. PATH_TRANSLATED
-// is the document root's business, and the web server's guess at PATH_INFO
-// was another.
+// translated is PATH_TRANSLATED (RFC 3875 §4.1.6) of a PATH_INFO that stays
+// below the document root.
+func translated(root, pathInfo string) (string, bool) {
+	if root == "" || pathInfo == "" || path.Clean(pathInfo) != strings.TrimSuffix(pathInfo, "/") || strings.Contains(pathInfo, "\x00") {
+		return "", false
+	}
+	return strings.TrimSuffix(root, "/") + pathInfo, true
+}
+
+// isLocation names what depends on which program was found: the web server's
+// guess at PATH_INFO was another.
 func isLocation(name string) bool {
 	switch name {
 	case "SCRIPT_NAME", "PATH_INFO", "PATH_TRANSLATED":

@@ -122,3 +122,27 @@ func TestMetaVariables(t *testing.T) {
 		}
 	}
 }
+
+func TestPathTranslated(t *testing.T) {
+	for _, test := range []struct{ root, info, want string }{
+		{"/srv/www", "/a/b", "/srv/www/a/b"},
+		{"/srv/www/", "/a/", "/srv/www/a/"},
+		{"/srv/www", "", ""},
+		{"", "/a", ""},
+		{"/srv/www", "/../../etc/passwd", ""},
+		{"/srv/www", "/a/./b", ""},
+		{"/srv/www", "/a\x00b", ""},
+	} {
+		got, ok := translated(test.root, test.info)
+		if got != test.want || ok != (test.want != "") {
+			t.Errorf("%q in %q: %q, %v; want %q", test.info, test.root, got, ok, test.want)
+		}
+	}
+	h := &Handler{Env: func(*http.Request) []string {
+		return []string{"DOCUMENT_ROOT=/srv/www", "PATH_INFO=/p/x", "PATH_TRANSLATED=/srv/www/p/x"}
+	}}
+	got := h.environment(httptest.NewRequest("GET", "/", nil), program{file: "/d/p", scriptName: "/p", pathInfo: "/x", inDir: true})
+	if !slices.Contains(got, "PATH_TRANSLATED=/srv/www/x") || slices.Contains(got, "PATH_TRANSLATED=/srv/www/p/x") {
+		t.Errorf("the web server's guess stays: %q", got)
+	}
+}

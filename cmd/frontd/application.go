@@ -89,6 +89,9 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 			log.Warn(what, "app", x.App, "pid", x.Worker.PID, "id", x.ID, "uri", x.RequestURI)
 		},
 	}
+	if a.kind == app.CGI {
+		a.gateway.DocumentRoot = c.Directory
+	}
 	return a
 }
 
@@ -142,7 +145,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	}
 	cmd, err := hostedApp(c).Command(app.Options{
 		Threads: threadsOf(c), Python: c.Python, Self: path, SelfArgs: []string{appworkerName},
-		Dev: a.dev, Middleware: c.Middleware, Settings: settingsOf(c),
+		Dev: a.dev, Found: true, Middleware: c.Middleware, Settings: settingsOf(c),
 	})
 	if err != nil {
 		return supervisor.Spec{}, err

@@ -89,6 +89,32 @@ func TestPHP(t *testing.T) {
 	r.AwaitLine(`RuntimeException: an error of the application`, patience)
 }
 
+// PHP_SELF is the script's URL with PATH_INFO behind it, as behind Apache, and
+// what was uploaded is no script, whatever stands behind its name.
+func TestPHPNames(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	counterpart.Find(t, "php-cgi")
+	write(t, filepath.Join(dir, "site", "self.php"),
+		`<?php echo "self=$_SERVER[PHP_SELF] script=$_SERVER[SCRIPT_NAME] file=", basename(__FILE__);`)
+	write(t, filepath.Join(dir, "site", "index.php"), `<?php echo "front self=$_SERVER[PHP_SELF]";`)
+	write(t, filepath.Join(dir, "site", "up.jpg"), `<?php echo "an upload runs";`)
+	r := serve(t, dir, "./site", "-w", "1")
+	for target, want := range map[string]string{
+		"/self.php":          "self=/self.php script=/self.php file=self.php",
+		"/self.php/a/b%20c":  "self=/self.php/a/b c script=/self.php file=self.php",
+		"/":                  "front self=/index.php",
+		"/no/such":           "front self=/index.php",
+		"/up.jpg/x.php":      "front self=/index.php",
+		"/up.jpg/x.php/y":    "front self=/index.php",
+		"/up.jpg/self.php/y": "front self=/index.php",
+	} {
+		if a := r.get(target); a.body != want {
+			t.Errorf("%s: %q, want %q", target, a.body, want)
+		}
+	}
+}
+
 // A body without a length is spooled for PHP, which would drop it otherwise.
 func TestPHPBodies(t *testing.T) {
 	t.Parallel()
@@ -198,6 +224,13 @@ func TestCGI(t *testing.T) {
 	r.site().check(p)
 	if a := r.get("/form/more/info?name=n&text=t"); !strings.Contains(a.body, "script=/form info=/more/info") {
 		t.Errorf("status %d, %q", a.status, a.body)
+	}
+	write(t, filepath.Join(dir, "bin", "where"), "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n%s %s' \"$DOCUMENT_ROOT\" \"$PATH_TRANSLATED\"\n")
+	if a, want := r.get("/where/a/b"), dir+" "+dir+"/a/b"; a.body != want { // its folder is the working directory
+		t.Errorf("DOCUMENT_ROOT and PATH_TRANSLATED are %q, want %q", a.body, want)
+	}
+	if a, want := r.get("/where"), dir+" "; a.body != want {
+		t.Errorf("without PATH_INFO they are %q, want %q", a.body, want)
 	}
 	if a := r.get("/nothing"); a.status != http.StatusNotFound {
 		t.Errorf("a program that is not there: status %d", a.status)
