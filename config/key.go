@@ -142,6 +142,7 @@ func must[S any](k key[S]) key[S] {
 // nobody takes them for a slip of the pen.
 var planned = map[string]bool{
 	"mail":            true,
+	"app.preload":     true,
 	"route.exception": true, "route.session": true,
 }
 

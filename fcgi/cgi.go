@@ -20,6 +20,9 @@ type CGI struct {
 	RequestURI             string // origin-form, as it came
 	RequestID              string
 	Host                   string
+	// Sendfile are the folders whose files X-Sendfile may name, with colons
+	// between: FRONTD_SENDFILE. "": none, and no variable.
+	Sendfile string
 	// Authorizer leaves out what an Authorizer is not sent (FastCGI §6.3):
 	// SCRIPT_NAME, PATH_INFO, PATH_TRANSLATED and CONTENT_LENGTH.
 	Authorizer bool
@@ -66,6 +69,9 @@ func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 	}
 	if c.RequestID != "" {
 		p.Add("REQUEST_ID", c.RequestID)
+	}
+	if c.Sendfile != "" {
+		p.Add("FRONTD_SENDFILE", c.Sendfile)
 	}
 	if !c.Authorizer && (length > 0 || length == 0 && hasContent(r.Method)) {
 		p.Add("CONTENT_LENGTH", strconv.FormatInt(length, 10))

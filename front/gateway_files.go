@@ -44,6 +44,18 @@ func (c *call) handover(resp *fcgi.Response) bool {
 	return false
 }
 
+// sendfileFolders tells an application which folders these are. One with a
+// colon in its name, which is between them, it has to know by itself.
+func (rt *Route) sendfileFolders() string {
+	var list []string
+	for _, root := range rt.Sendfile {
+		if !strings.Contains(root.Folder, ":") {
+			list = append(list, root.Folder)
+		}
+	}
+	return strings.Join(list, ":")
+}
+
 // fileRoot finds the folder that a path is in, and the rest of the path.
 func (rt *Route) fileRoot(name string) (*FileRoot, string) {
 	if !strings.HasPrefix(name, "/") || path.Clean(name) != name || strings.ContainsRune(name, 0) {
@@ -79,7 +91,13 @@ func (c *call) accelerate(resp *fcgi.Response, target string) {
 
 // kept are the fields of an application's answer that stay with the file sent
 // in its place.
-var kept = []string{"Content-Type", "Content-Disposition", "Content-Language", "Cache-Control", "Expires", "Set-Cookie"}
+var kept = []string{
+	"Content-Type", "Content-Disposition", "Content-Language", "Cache-Control", "Expires", "Set-Cookie", "Vary",
+	// What guards a file that users uploaded.
+	"Content-Security-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy", "Permissions-Policy",
+	"Referrer-Policy", "Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options", "X-Robots-Tag",
+	"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers",
+}
 
 // adopt lets the worker go, and keeps what its answer says of the file.
 func (c *call) adopt(resp *fcgi.Response, by string) {

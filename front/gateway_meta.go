@@ -26,6 +26,9 @@ func (c *call) meta() *fcgi.CGI {
 		m.ScriptName = rt.MountPrefix
 		m.PathInfo = x.Path[min(len(rt.MountPrefix), len(x.Path)):]
 	}
+	if rt := x.Route; rt != nil && len(rt.Sendfile) > 0 && x.router != nil {
+		m.Sendfile = rt.sendfileFolders()
+	}
 	if res := x.Resource; res != nil {
 		m.DocumentRoot, m.ScriptFilename = res.DocumentRoot, res.ScriptFilename
 		m.ScriptName, m.PathInfo = res.ScriptName, res.PathInfo

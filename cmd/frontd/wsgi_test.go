@@ -298,3 +298,64 @@ settings = { THEME = "dark" }
 		})
 	}
 }
+
+const fileApp = `
+import os
+def application(environ, start_response):
+    name = environ["PATH_INFO"][1:]
+    f = open(os.path.join(os.getcwd(), name), "rb")
+    headers = [("Content-Type", "text/x-mine"), ("X-Content-Type-Options", "nosniff")]
+    if environ["QUERY_STRING"] == "part": f.seek(5)
+    if environ["QUERY_STRING"] == "header": headers.append(("X-Own", "kept"))
+    start_response("200 OK", headers)
+    return environ["wsgi.file_wrapper"](f)
+`
+
+// TestWSGIFileWrapper has the front send what a file wrapper gives where the
+// route allows it, which a range shows, and the worker everything else.
+func TestWSGIFileWrapper(t *testing.T) {
+	t.Parallel()
+	top := counterpart.Dir(t)
+	dir := filepath.Join(top, "files")
+	write(t, filepath.Join(top, "site_app.py"), fileApp)
+	write(t, filepath.Join(dir, "a.txt"), "0123456789")
+	write(t, filepath.Join(top, "other", "a.txt"), "0123456789")
+	r := serve(t, top, configure(t, top, jsonLog+fmt.Sprintf(`
+[app.site]
+kind = "wsgi"
+target = "site_app"
+workers = 1
+[[route]]
+path = "/"
+app = "site"
+sendfile = [%q]
+`, dir))...)
+	for _, c := range []struct {
+		path, why string
+		status    int
+		body      string
+	}{
+		{"/files/a.txt", "the front sends it, and knows ranges", http.StatusPartialContent, "234"},
+		{"/other/a.txt", "a folder that is not the route's", http.StatusOK, "0123456789"},
+		{"/files/a.txt?part", "a file from its middle", http.StatusOK, "56789"},
+		{"/files/a.txt?header", "a header that the front does not keep", http.StatusOK, "0123456789"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Range", "bytes=2-4")
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || string(body) != c.body {
+			t.Errorf("%s: status %d, %q, %v; want %d, %q", c.why, resp.StatusCode, body, err, c.status, c.body)
+		}
+		if h := resp.Header; h.Get("Content-Type") != "text/x-mine" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Sendfile") != "" {
+			t.Errorf("%s: headers %v", c.why, h)
+		}
+	}
+}

@@ -27,6 +27,42 @@ class FileWrapper:
         return block
 
 
+# What the front keeps of an answer in whose place it sends a file, or makes
+# itself. With any other header the file is copied: none is to be lost.
+_KEPT = frozenset((
+    "content-type", "content-disposition", "content-language", "cache-control", "expires", "set-cookie", "vary",
+    "content-security-policy", "cross-origin-opener-policy", "cross-origin-resource-policy", "permissions-policy",
+    "referrer-policy", "strict-transport-security", "x-content-type-options", "x-frame-options", "x-robots-tag",
+    "access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers",
+    "content-length", "last-modified", "etag", "accept-ranges",
+))
+
+
+def sent_by_front(wrapper, folders, status, headers):
+    """Returns the path of the file that an answer is, or None if it has to be
+    copied.
+
+    The front may send a file itself, with ranges and conditions, if it lies in
+    one of folders ("/a:/b") and is all of the answer: a regular file under
+    the name that it was opened by, from its beginning to its end.
+    """
+    if status != 200 or any(name.lower() not in _KEPT for name, _ in headers):
+        return None
+    name = getattr(wrapper.filelike, "name", None)
+    if not isinstance(name, str) or not name.isascii() or not name.isprintable() or os.path.normpath(name) != name:
+        return None
+    if not any(name.startswith(folder.rstrip("/") + "/") for folder in folders.split(":")):
+        return None
+    try:
+        now, opened = os.stat(name), os.fstat(wrapper.filelike.fileno())
+        if not stat.S_ISREG(opened.st_mode) or not os.path.samestat(now, opened) or wrapper.filelike.tell() != 0:
+            return None
+    except (AttributeError, OSError, ValueError):
+        return None
+    lengths = [value for name, value in headers if name.lower() == "content-length"]
+    return name if not lengths or lengths == [str(opened.st_size)] else None
+
+
 def _is_regular(filelike):
     try:
         return stat.S_ISREG(os.fstat(filelike.fileno()).st_mode)

@@ -3,7 +3,7 @@
 from . import head
 from .environ import BadRequest, complete
 from .errors import Errors, RequestAborted
-from .filewrapper import FileWrapper
+from .filewrapper import FileWrapper, sent_by_front
 from .input import Input
 
 _FAILURE = (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n"
@@ -43,7 +43,7 @@ class Gateway:
             if (kind is list or kind is tuple) and not answer.sending:
                 answer.send_all(result)  # all of it is here: in one piece, end included
             else:
-                self._send_each(result, answer)
+                self._send_each(result, answer, environ.get("FRONTD_SENDFILE"))
         except BaseException as e:
             self._report(e, connection, errors)
             answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else self._failure(e))
@@ -61,11 +61,13 @@ class Gateway:
         return (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
                 b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n" % len(page)) + page
 
-    def _send_each(self, result, answer):
+    def _send_each(self, result, answer, folders):
         try:
-            # A file may well be longer than the part of it that is wanted.
-            answer.may_exceed = type(result) is FileWrapper
-            answer.send_each(result)
+            if type(result) is not FileWrapper:
+                answer.send_each(result)
+            elif not folders or not answer.hand_over(result, folders):
+                answer.may_exceed = True  # a file may well be longer than the part of it that is wanted
+                answer.send_each(result)
         finally:
             self._close(result, answer)
         answer.finish()
@@ -99,6 +101,8 @@ class Answer:
     sending = False  # the head has been sent
     _head = None  # each header line with its end, not the empty line after them
     _length = None  # the Content-Length that was announced
+    _code = 0
+    _headers = ()
     _sent = 0
     _over = False
 
@@ -118,6 +122,7 @@ class Answer:
         elif self._head is not None:
             raise RuntimeError("start_response called a second time without exc_info")
         self._head, self._length, code = head.encode(status, headers)
+        self._code, self._headers = code, headers
         self.bodyless = self.is_head or code == 204 or code == 304  # of the last call, not of an earlier one
         return self.write
 
@@ -158,6 +163,20 @@ class Answer:
                 self._announce(len(item))
             if not self._put(item):
                 return
+
+    def hand_over(self, wrapper, folders):
+        """Names the file of a wrapper to the front, which sends it, where that
+        is possible. Returns whether it was."""
+        if self._head is None or self.sending:
+            return False
+        path = sent_by_front(wrapper, folders, self._code, self._headers)
+        if path is None:
+            return False
+        # Its length is the front's to say. What the application set stays its word otherwise.
+        self._head = head.encode("200 OK", [h for h in self._headers if h[0].lower() != "content-length"])[0]
+        self._head += b"X-Sendfile: %s\r\n" % path.encode("ascii")
+        self._length, self.bodyless = None, True
+        return True
 
     def finish(self):
         """Ends the answer when the application has nothing more to say."""
