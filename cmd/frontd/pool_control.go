@@ -27,7 +27,11 @@ func (p *pool) openControl(c *config.Config, name string) error {
 		scale: p.scale,
 		stop:  func() { p.stopped.Do(func() { close(p.asked) }) },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	p.control.serve()
+	return nil
 }
 
 // mine says that there is no application of another name.

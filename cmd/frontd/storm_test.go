@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,201 +15,147 @@ import (
 	"github.com/frontd/frontd/internal/counterpart"
 )
 
-// Long, in the environment, makes the tests of this file as long as the
-// promises that they hold: a minute, twenty times.
-const longEnv = "FRONTD_LONG"
-
-func inLong(short, long int) int {
-	if os.Getenv(longEnv) != "" {
-		return long
+// Twenty-five HUPs at 0 to 25 ms: it lives, ends in one generation, and has
+// lost no request.
+func TestReloadStorm(t *testing.T) {
+	dir := counterpart.Dir(t)
+	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(2))...)
+	before := r.awaitServing("demo", 2)
+	l := startLoad(t, r.client, 2, http.MethodGet, r.url+"/hello", "", "hello\n")
+	l.awaitMore(t, 10)
+	const storm = 25
+	for ms := range storm {
+		r.Signal(syscall.SIGHUP)
+		<-time.NewTimer(time.Duration(ms) * time.Millisecond).C // as the storm has it, not a wait for something
 	}
-	return short
+	r.replaced("demo", before, 2)
+	// Signals that come together are one: how many reloads there are is open,
+	// but each that began has to end.
+	counterpart.Await(t, "the end of the last reload", patience, func() error {
+		if begun, done := r.Count(`"msg":"reloading"`), r.Count(`"msg":"reloaded"`); begun != done || begun == 0 {
+			return fmt.Errorf("%d begun, %d done", begun, done)
+		}
+		return nil
+	})
+	counterpart.Await(t, "one generation", patience, func() error {
+		if list := descendants(t, r.PID()); len(list) != 3 { // two workers and the guard
+			return fmt.Errorf("descendants %v", list)
+		}
+		return nil
+	})
+	l.awaitMore(t, 10)
+	l.clean(t, fmt.Sprintf("%d HUPs", storm))
 }
 
-const stormPython = `
-import time
+// A stop, and a kill, at a random moment of starting, reloading and upgrading:
+// nobody is left, no socket is in the way of the next start, and the stop keeps
+// its time.
+func TestEndAtAnyMoment(t *testing.T) {
+	rounds := 12
+	if long() {
+		rounds = 200
+	}
+	dir := counterpart.Dir(t)
+	socket := filepath.Join(dir, "web.sock")
+	file := configure(t, dir, fmt.Sprintf("[server]\nlisten = [\"unix:%s\"]\nshutdown_timeout = \"5s\"\n", socket)+demoApp(2))
+	for i := range rounds {
+		doing := []string{"starting", "reloading", "upgrading"}[i%3]
+		signal := []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}[i/3%2]
+		after := rand.N(60 * time.Millisecond)
+		what := fmt.Sprintf("%v while %s, after %v", signal, doing, after)
 
-def app(environ, start_response):
-    path = environ["PATH_INFO"]
-    if path == "/boom":
-        import os
-        os._exit(3)
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    if path == "/stream":
-        def slow():
-            for i in range(20):
-                time.sleep(0.05)
-                yield b"piece %d\n" % i
-        return slow()
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    return [b"hello\n"]
-`
-
-const stormPHP = `<?php
-header("Content-Type: text/plain");
-if (($_GET["do"] ?? "") == "stream") {
-    for ($i = 0; $i < 20; $i++) { echo "piece $i\n"; flush(); usleep(50000); }
-    exit;
-}
-file_get_contents("php://input");
-echo "hello\n";
-`
-
-// A stormApp is an application that stands the storms: it says hello, and
-// streams twenty pieces within a second.
-type stormApp struct {
-	name, config  string // %s: more settings
-	hello, stream string
-	streams       int // clients at once that read slowly
-	workers       int
-}
-
-// stormApps lays them in dir.
-func stormApps(t *testing.T, dir string) []stormApp {
-	write(t, filepath.Join(dir, "app.py"), stormPython)
-	write(t, filepath.Join(dir, "php", "index.php"), stormPHP)
-	route := func(name string) string { return "\n[[route]]\npath = \"/\"\napp = \"" + name + "\"\n" }
-	return []stormApp{
-		{"demo", "[app.demo]\nkind = \"demo\"\nworkers = 4\n%s" + route("demo"), "/hello", "/stream?n=20&interval=50", 50, 4},
-		{"wsgi", "[app.wsgi]\nkind = \"wsgi\"\ntarget = \"app:app\"\nworkers = 4\nthreads = 4\n%s" + route("wsgi"), "/", "/stream", 8, 4},
-		{"php", "[app.php]\nkind = \"php\"\ntarget = \"php\"\nworkers = 6\n%s" + route("php"), "/index.php", "/index.php?do=stream", 3, 6},
+		r := launch(t, dir, file...)
+		if doing != "starting" {
+			r.awaitServing("demo", 2)
+			r.Signal(map[string]syscall.Signal{"reloading": syscall.SIGHUP, "upgrading": syscall.SIGUSR2}[doing])
+		}
+		<-time.NewTimer(after).C // a random moment, not a wait for something
+		if !r.Exited() {
+			r.Signal(signal)
+		}
+		start := time.Now()
+		state := r.AwaitExit(patience)
+		if took := time.Since(start); signal == syscall.SIGTERM && took > 6*time.Second {
+			t.Errorf("%s: the stop took %v", what, took)
+		}
+		if code := state.ExitCode(); signal == syscall.SIGTERM && code != 0 && !signaledEarly(state, doing) {
+			t.Errorf("%s: %v\n%s", what, state, r.Log())
+		}
+		endHeir(t, r)
+		// Its output is held by whoever is left of its children.
+		if err := r.AwaitOutputEnd(patience); err != nil {
+			t.Fatalf("%s: %v\n%s", what, err, r.Log())
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	// What a kill has left is no obstacle, and gone after a start and a stop.
+	r := launch(t, dir, file...)
+	r.awaitServing("demo", 2)
+	r.Signal(syscall.SIGTERM)
+	if state := r.AwaitExit(patience); state.ExitCode() != 0 {
+		t.Errorf("the last: %v\n%s", state, r.Log())
+	}
+	for _, path := range []string{socket, r.control} {
+		if _, err := os.Lstat(path); err == nil {
+			t.Errorf("%s is left behind", path)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "frontd", "*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
 	}
 }
 
-// serveStorm serves one of them, with more settings of the application.
-func serveStorm(t *testing.T, dir string, a stormApp, more string) *running {
+// signaledEarly reports whether the signal came before Go had its handler.
+func signaledEarly(state *os.ProcessState, doing string) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	return ok && doing == "starting" && status.Signaled() && status.Signal() == syscall.SIGTERM
+}
+
+// endHeir stops the daemon that has taken over, if one has.
+func endHeir(t *testing.T, r *running) {
 	t.Helper()
-	switch a.name {
-	case "wsgi":
-		counterpart.Find(t, "python3")
-	case "php":
-		counterpart.Find(t, "php-cgi")
+	if _, err := r.tryStatus(); err != nil {
+		return
 	}
-	r := serve(t, dir, configure(t, dir, jsonLog+fmt.Sprintf(a.config, more))...)
-	r.awaitServing(a.name, a.workers)
-	return r
-}
-
-// frontd runs a command on the daemon.
-func (r *running) frontd(args ...string) (string, error) {
-	r.t.Helper()
-	out, err := command(r.t, r.dir, append(args, "--control", r.control)...).CombinedOutput()
-	return string(out), err
-}
-
-// Reloads and restarts, one after the other, under full load and with slow
-// streams under way: no request fails, none is cut.
-func TestTakeOverUnderLoad(t *testing.T) {
-	for i := range 3 {
-		dir := counterpart.Dir(t)
-		a := stormApps(t, dir)[i]
-		t.Run(a.name, func(t *testing.T) {
-			r := serveStorm(t, dir, a, "")
-			hello := startLoad(t, r.client, 8, http.MethodGet, r.url+a.hello, "", "hello\n")
-			post := startLoad(t, r.client, 2, http.MethodPost, r.url+a.hello, "body", "hello\n")
-			streams := startLoad(t, r.client, a.streams, http.MethodGet, r.url+a.stream, "", "")
-			for range inLong(2, 20) {
-				for _, args := range [][]string{{"reload"}, {"restart", a.name}} {
-					hello.awaitMore(t, 20)
-					if out, err := r.frontd(args...); err != nil {
-						t.Fatalf("%v: %v\n%s", args, err, out)
-					}
-				}
-			}
-			hello.awaitMore(t, 20)
-			hello.clean(t, "GET")
-			post.clean(t, "POST")
-			streams.clean(t, "streams")
-		})
-	}
-}
-
-// Workers that are recycled after 50 requests, under load: none of them is lost.
-func TestRecycleUnderLoad(t *testing.T) {
-	for i := range 3 {
-		dir := counterpart.Dir(t)
-		a := stormApps(t, dir)[i]
-		t.Run(a.name, func(t *testing.T) {
-			r := serveStorm(t, dir, a, "recycle = { requests = 50, jitter = 0.2 }\n")
-			get := startLoad(t, r.client, 4, http.MethodGet, r.url+a.hello, "", "hello\n")
-			post := startLoad(t, r.client, 2, http.MethodPost, r.url+a.hello, "body", "hello\n")
-			streams := startLoad(t, r.client, 2, http.MethodGet, r.url+a.stream, "", "")
-			want := inLong(8, 200)
-			counterpart.Await(t, fmt.Sprintf("%d workers recycled", want), 10*patience, func() error {
-				if n := r.Count(`"reason":"recycled after `); n < want {
-					return fmt.Errorf("%d are", n)
-				}
-				return nil
-			})
-			get.clean(t, "GET")
-			post.clean(t, "POST")
-			streams.clean(t, "streams")
-			if n := r.Count(`"msg":"worker did not start"`); n > 0 {
-				t.Errorf("%d workers did not start", n)
-			}
-		})
-	}
-}
-
-// Random workers are killed ten times a second. A GET notices nothing; of
-// POSTs those are lost, and told, that a killed worker had in hand.
-func TestKillStorm(t *testing.T) {
-	dir := counterpart.Dir(t)
-	a := stormApps(t, dir)[0]
-	r := serveStorm(t, dir, a, "")
-	get := startLoad(t, r.client, 8, http.MethodGet, r.url+"/hello", "", "hello\n")
-	post := startLoad(t, r.client, 4, http.MethodPost, r.url+"/sleep?ms=2", "body", "slept 2 ms\n")
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	kills := 0
-	for range inLong(20, 600) {
-		<-tick.C
-		s := r.status()
-		if pids, err := servingPIDs(s, a.name); err == nil && len(pids) > 0 {
-			syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL) // one that is gone by now was killed before
-			kills++
+	if out, err := r.command("stop"); err != nil {
+		if _, gone := r.tryStatus(); gone == nil {
+			t.Errorf("stop of the heir: %v\n%s", err, out)
 		}
 	}
-	r.awaitServing(a.name, a.workers)
-	get.awaitMore(t, 50)
-	get.clean(t, fmt.Sprintf("GET, %d kills", kills))
-	post.stop()
-	for _, err := range post.errs {
-		t.Errorf("POST: a broken answer: %v", err)
-	}
-	for _, f := range post.failures {
-		if f.status != http.StatusBadGateway || !strings.Contains(f.body, "worker-died") {
-			t.Errorf("POST: status %d, %q; want 502, worker-died", f.status, f.body)
-		}
-	}
-	if lost := len(post.failures); lost > 4*kills {
-		t.Errorf("%d POSTs lost by %d kills of a worker that had 4 at most", lost, kills)
-	}
-	t.Logf("POST: %d of %d lost", len(post.failures), post.total.Load())
 }
 
-// A request that kills every worker it comes to takes three with it and no
-// more: not the one that is just starting in a killed one's place.
-func TestPoison(t *testing.T) {
-	counterpart.Find(t, "python3")
-	dir := counterpart.Dir(t)
-	write(t, filepath.Join(dir, "app.py"), stormPython)
-	r := serve(t, dir, configure(t, dir, jsonLog+wsgiApp(1))...)
-	r.awaitServing("app", 1)
-	a := r.get("/boom")
-	if a.status != http.StatusBadGateway || !strings.Contains(a.body, "worker-died") {
-		t.Errorf("status %d %q, want 502, worker-died", a.status, a.body)
-	}
-	if l := r.awaitRequestLine("/boom"); l.Attempts != 3 {
-		t.Errorf("%d attempts, want 3", l.Attempts)
-	}
-	if a := r.get("/"); a.status != http.StatusOK {
-		t.Errorf("after it: status %d", a.status)
-	}
-	if n := r.Count(`"msg":"worker did not start"`); n > 0 {
-		t.Errorf("%d workers died before they were ready", n)
-	}
-	if n := r.Count(`"exit":"exit status 3`); n != 3 {
-		t.Errorf("%d workers died of it, want 3", n)
+// A request in hand has its answer after TERM, a kept connection is told to
+// close; a second TERM ends at once.
+func TestTermTwice(t *testing.T) {
+	t.Parallel()
+	for _, twice := range []bool{false, true} {
+		r := serve(t, counterpart.Dir(t), "-w", "1")
+		r.awaitServing("demo", 1)
+		conn := r.dial()
+		io.WriteString(conn, "GET /sleep?ms=1500 HTTP/1.1\r\nHost: x\r\n\r\n")
+		counterpart.Await(t, "a request in hand", patience, func() error {
+			if s := r.status(); s.Apps[0].Busy != 1 {
+				return fmt.Errorf("%d in hand", s.Apps[0].Busy)
+			}
+			return nil
+		})
+		start := time.Now()
+		r.Signal(syscall.SIGTERM)
+		r.AwaitLine(`msg=stopping`, patience)
+		if twice {
+			r.Signal(syscall.SIGTERM)
+		}
+		answer, err := io.ReadAll(conn)
+		state := r.AwaitExit(patience)
+		took := time.Since(start)
+		whole := bytes.Contains(answer, []byte("200 OK")) && bytes.Contains(answer, []byte("\r\nConnection: close\r\n")) && bytes.Contains(answer, []byte("slept 1500 ms"))
+		switch {
+		case twice && (whole || took > time.Second):
+			t.Errorf("at once: %v, after %v, %q", state, took, answer)
+		case !twice && (!whole || err != nil || state.ExitCode() != 0):
+			t.Errorf("%v after %v: %v, %q", state, took, err, answer)
+		}
 	}
 }
