@@ -115,10 +115,10 @@ func (id Identity) Own() bool {
 
 // Allowed says why a process of ours cannot become id, nil if it can.
 func (id Identity) Allowed() error {
-	if os.Geteuid() == 0 || id.Own() {
+	if id.Own() || mayChangeUser() {
 		return nil
 	}
-	return fmt.Errorf("only root can start workers as %v, and frontd runs as uid %d", id, os.Geteuid())
+	return fmt.Errorf("frontd cannot start workers as %v: it runs as uid %d without the capabilities CAP_SETUID, CAP_SETGID and CAP_KILL, which root has", id, os.Geteuid())
 }
 
 func (id Identity) String() string {

@@ -12,16 +12,20 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // canLaunch is whether LaunchMain does anything here.
 const canLaunch = true
 
-// Of prctl(2) and getrlimit(2); package syscall does not have them all.
+// Of prctl(2) and getrlimit(2): package syscall does not have them all.
 const (
 	prSetPdeathsig  = 1
 	prSetNoNewPrivs = 38
+	prCapAmbient    = 47
 	rlimitNproc     = 6
+
+	prCapAmbientClearAll = 4
 )
 
 // workerOOMScore is added to a worker's badness: where the machine runs out of
@@ -142,6 +146,9 @@ func (o *launchOrder) become() error {
 		if err := syscall.Setresuid(int(c.Uid), int(c.Uid), int(c.Uid)); err != nil {
 			return fmt.Errorf("cannot become uid %d: %w", c.Uid, err)
 		}
+		if err := dropCapabilities(); err != nil {
+			return fmt.Errorf("give up capabilities: %w", err)
+		}
 	}
 	if o.OnlyCheck {
 		return nil // whoever asked sees to our end
@@ -157,6 +164,24 @@ func (o *launchOrder) become() error {
 		if err := prctl(prSetNoNewPrivs, 1); err != nil {
 			return fmt.Errorf("give up new privileges: %w", err)
 		}
+	}
+	return nil
+}
+
+// dropCapabilities gives up all there are. The kernel does when root becomes
+// another; who was another already, and was able to change users by
+// capabilities that systemd gave it, keeps them and hands them on.
+func dropCapabilities() error {
+	if err := prctl(prCapAmbient, prCapAmbientClearAll); err != nil {
+		return err
+	}
+	header := struct {
+		version uint32
+		pid     int32
+	}{version: 0x20080522} // _LINUX_CAPABILITY_VERSION_3
+	var none [2]struct{ effective, permitted, inheritable uint32 }
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none)), 0); errno != 0 {
+		return errno
 	}
 	return nil
 }
