@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strconv"
@@ -30,6 +31,9 @@ type engine struct {
 const oomSample = 2 * time.Second
 
 func newEngine(o Options) (*engine, error) {
+	if o.Cgroup != nil && len(o.Launcher) == 0 {
+		return nil, errors.New("a control group takes a launcher")
+	}
 	e := &engine{jobs: make(chan func()), quit: make(chan struct{}), launcher: o.Launcher, cgroup: o.Cgroup}
 	e.running.Go(e.spawner) // close waits for it
 	if len(o.Guard) > 0 {

@@ -18,7 +18,8 @@ import (
 // comes through a socket, so that a secret in Env is in nobody's sight, and so
 // that nothing of Env is in force while the process still has our rights.
 type launchOrder struct {
-	Parent          int // the process that has to be there still
+	Parent          int    // the process that has to be there still
+	Cgroup          string // to go into; "" is none
 	Path, Dir       string
 	Args, Env       []string
 	Credential      *syscall.Credential

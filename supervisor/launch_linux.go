@@ -59,6 +59,12 @@ func LaunchMain() {
 // rights, the rights, what they would have undone, what the new user is able
 // to, and the memory last, of which we need some ourselves.
 func (o *launchOrder) run() error {
+	// clone3(2) could start us there, but RestrictNamespaces= of systemd forbids it.
+	if o.Cgroup != "" {
+		if err := writeCgroup(o.Cgroup, "cgroup.procs", "0"); err != nil {
+			return fmt.Errorf("go into the control group: %w", err)
+		}
+	}
 	if o.Umask != nil {
 		syscall.Umask(*o.Umask)
 	}

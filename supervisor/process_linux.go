@@ -16,14 +16,6 @@ func workerAttr(cred *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: cred}
 }
 
-// join lets a process start in a control group: not a moment is it outside.
-func join(attr *syscall.SysProcAttr, group *os.File) {
-	attr.UseCgroupFD, attr.CgroupFD = true, int(group.Fd())
-}
-
-// unjoin lets it start where we are.
-func unjoin(attr *syscall.SysProcAttr) { attr.UseCgroupFD = false }
-
 // Of waitid(2); package syscall does not have them all.
 const (
 	pPID    = 1

@@ -11,12 +11,6 @@ func workerAttr(cred *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: cred}
 }
 
-// join is never called: there is no control group.
-func join(*syscall.SysProcAttr, *os.File) {}
-
-// unjoin is never called either.
-func unjoin(*syscall.SysProcAttr) {}
-
 // mayChangeUser is what root may.
 func mayChangeUser() bool { return os.Geteuid() == 0 }
 

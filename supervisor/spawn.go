@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,14 +58,8 @@ func (c *child) start(spec *Spec, path string, stdin *os.File) (err error) {
 				c.leaf.remove()
 			}
 		}()
-		group, err := os.Open(c.leaf.path)
-		if err != nil {
-			return err
-		}
-		defer group.Close()
-		join(attr.Sys, group)
 	}
-	if canLaunch && len(c.engine.launcher) > 0 && (spec.confined() || spec.Credential != nil) {
+	if canLaunch && len(c.engine.launcher) > 0 && (c.leaf != nil || spec.confined() || spec.Credential != nil) {
 		return c.startConfined(spec, path, attr)
 	}
 	return c.spawn(path, spec.Args, attr)
@@ -78,16 +71,7 @@ func (c *child) spawn(path string, args []string, attr *os.ProcAttr) (err error)
 	done := make(chan struct{})
 	e.jobs <- func() {
 		defer close(done)
-		c.proc, err = os.StartProcess(path, args, attr)
-		if c.leaf != nil && errors.Is(err, syscall.ENOSYS) {
-			// Container runtimes' filters deny clone3(2), which alone starts a
-			// process within a group: it is moved there as soon as it is.
-			unjoin(attr.Sys)
-			if c.proc, err = os.StartProcess(path, args, attr); err == nil {
-				err = c.moveToLeaf()
-			}
-		}
-		if err == nil && e.guard != nil {
+		if c.proc, err = os.StartProcess(path, args, attr); err == nil && e.guard != nil {
 			e.guard.add(c.proc.Pid)
 		}
 	}
@@ -98,19 +82,12 @@ func (c *child) spawn(path string, args []string, attr *os.ProcAttr) (err error)
 	return err
 }
 
-// moveToLeaf puts a process that was just started into its group, or ends it.
-func (c *child) moveToLeaf() error {
-	err := writeCgroup(c.leaf.path, "cgroup.procs", strconv.Itoa(c.proc.Pid))
-	if err != nil {
-		c.proc.Kill()
-		c.proc.Wait()
-	}
-	return err
-}
-
 // startConfined starts the launcher and lets it become the program.
 func (c *child) startConfined(spec *Spec, path string, attr *os.ProcAttr) error {
 	order := newLaunchOrder(spec, path, attr.Env, c.engine.cgroup)
+	if c.leaf != nil {
+		order.Cgroup = c.leaf.path
+	}
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return err

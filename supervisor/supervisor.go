@@ -52,7 +52,7 @@ type Options struct {
 	// Bounds, and becomes the worker. Empty: only Credential can be set.
 	Launcher []string
 
-	// Cgroup, if not nil, holds the workers. See Cgroup.
+	// Cgroup, if not nil, holds the workers. It takes a Launcher. See Cgroup.
 	Cgroup *Cgroup
 }
 
