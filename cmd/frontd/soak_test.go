@@ -90,6 +90,7 @@ type soak struct {
 // A tally counts the requests of one kind.
 type tally struct {
 	total, failed atomic.Int64
+	cut           atomic.Int64           // the connection ended while the body was still being sent
 	first         atomic.Pointer[string] // failure
 }
 
@@ -121,6 +122,12 @@ func (s *soak) phase(length time.Duration) {
 				r = strings.NewReader(body)
 			}
 			a, err := ask(ctx, client, method, s.url+path, "application/octet-stream", r)
+			if err != nil && body != "" && a.status == 0 {
+				// Its worker was killed, and the 502 overtaken by the connection's end.
+				s.tally(name).total.Add(1)
+				s.tally(name).cut.Add(1)
+				return
+			}
 			s.count(name, err == nil && ok(a), fmt.Sprintf("%d %.100q %v", a.status, a.body, err))
 		}
 	}
@@ -137,7 +144,7 @@ func (s *soak) phase(length time.Duration) {
 	repeat(1, request("POST", http.MethodPost, "/echo", strings.Repeat("x", 3000), orDied(is("xxx"))))
 	repeat(1, request("POST 1 MiB", http.MethodPost, "/checksum", strings.Repeat("y", 1<<20), orDied(is(`"size":1048576`))))
 	repeat(1, request("GET slow", http.MethodGet, "/sleep?ms=200", "", is("slept")))
-	repeat(1, request("GET php", http.MethodGet, "/php/form.php?name=n", "", is("")))
+	repeat(1, request("GET php", http.MethodGet, "/php/form.php?name=n&text=t", "", is("")))
 	repeat(1, request("GET bad", http.MethodGet, "/bad/hello", "", func(a fetched) bool { return a.status < 600 }))
 	repeat(1, s.leave(client))
 	all.Go(func() { s.disturb(ctx, client) }) // Wait below
@@ -311,7 +318,7 @@ func (s *soak) report(list ...holding) {
 	var kinds []string
 	s.done.Range(func(name, v any) bool {
 		n := v.(*tally)
-		kinds = append(kinds, fmt.Sprintf("\n%-14s%12d, %d failed", name, n.total.Load(), n.failed.Load()))
+		kinds = append(kinds, fmt.Sprintf("\n%-14s%12d, %d failed, %d cut", name, n.total.Load(), n.failed.Load(), n.cut.Load()))
 		return true
 	})
 	slices.Sort(kinds)
@@ -339,7 +346,11 @@ func (s *soak) judge(start, end holding) {
 		s.t.Errorf("RSS is %d MiB, was %d MiB", end.memory>>20, start.memory>>20)
 	}
 	s.done.Range(func(name, v any) bool {
-		if n := v.(*tally); n.failed.Load() > 0 {
+		n := v.(*tally)
+		if n.cut.Load() > end.kills {
+			s.t.Errorf("%s: %d of %d were cut, of %d kills", name, n.cut.Load(), n.total.Load(), end.kills)
+		}
+		if n.failed.Load() > 0 {
 			s.t.Errorf("%s: %d of %d failed, the first with %s", name, n.failed.Load(), n.total.Load(), *n.first.Load())
 		}
 		return true
