@@ -1,0 +1,97 @@
+package front
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/frontd/frontd/fcgi"
+)
+
+// What an incident may want of a request is on its record, as far as was
+// asked for, and nothing of it on the next request's.
+func TestExchangeCarriesStderrAndBody(t *testing.T) {
+	w := startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/noisy" {
+			for i := range 10_000 {
+				fmt.Fprintf(fcgi.Stderr(r.Context()), "line %d\n", i)
+			}
+		}
+		io.WriteString(w, "ok")
+	}))
+	for _, keep := range []Keep{{}, {Stderr: 1000, Body: 10}} {
+		type record struct{ stderr, body string }
+		records := make(chan record, 1)
+		settings := settingsFor()
+		h, err := New(Config{Log: quiet, Keep: keep, Routes: []Route{{Path: "/", App: "app", Settings: settings, Handler: gateway(w.upstream)}},
+			Observe: func(x *Exchange) { records <- record{string(x.Stderr), string(x.BodyHead)} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := httptest.NewServer(h)
+		fetch(t, newReq(t, "POST", srv.URL+"/noisy", strings.NewReader(strings.Repeat("0123456789abcdef", 5000))))
+		noisy := <-records
+		fetch(t, newReq(t, "GET", srv.URL+"/", nil))
+		if quietOne := <-records; quietOne != (record{}) {
+			t.Errorf("keep %+v: a request that said nothing has %q", keep, quietOne)
+		}
+		srv.Close()
+		if keep == (Keep{}) {
+			if noisy != (record{}) {
+				t.Errorf("nothing is wanted, %d and %d bytes are kept", len(noisy.stderr), len(noisy.body))
+			}
+			continue
+		}
+		lines := strings.SplitAfter(noisy.stderr, "\n")
+		if len(noisy.stderr) > 1000 || len(noisy.stderr) < 950 || !strings.HasSuffix(noisy.stderr, "line 9999\n") || !strings.HasPrefix(lines[0], "line 9") {
+			t.Errorf("stderr of %d bytes: %.40q … want whole lines, the last, at most 1000 bytes", len(noisy.stderr), noisy.stderr)
+		}
+		if noisy.body != "0123456789" {
+			t.Errorf("body %q, want its first 10 bytes", noisy.body)
+		}
+	}
+}
+
+// The bound on the wait for an answer's head is its own: 504, within it.
+func TestGatewayFirstByteTimeout(t *testing.T) {
+	release := make(chan struct{})
+	w := startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/late" {
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		http.NewResponseController(w).Flush() // the head is there in time
+		<-release
+		io.WriteString(w, "body")
+	}))
+	defer close(release)
+	settings := settingsFor()
+	settings.FirstByteTimeout, settings.RequestTimeout = 50*time.Millisecond, time.Minute
+	killed := make(chan string, 1)
+	w.upstream.Kill = func(reason string) { killed <- reason }
+	url, records := site(t, Route{Path: "/", App: "app", Settings: settings, Handler: gateway(w.upstream)})
+	resp, _ := fetch(t, newReq(t, "GET", url+"/late", nil))
+	if x := <-records; resp.StatusCode != http.StatusGatewayTimeout || x.Cause != RequestTimeout || x.Total < 50*time.Millisecond {
+		t.Errorf("status %d, cause %q after %v", resp.StatusCode, x.Cause, x.Total)
+	}
+	if reason := <-killed; !strings.Contains(reason, "50ms") {
+		t.Errorf("killed because %q", reason)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(newReq(t, "GET", url+"/slow-body", nil))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("a head in time, a body later: %v, %v", resp, err)
+	}
+	defer resp.Body.Close()
+	release <- struct{}{}
+	if b, err := io.ReadAll(resp.Body); string(b) != "body" || err != nil {
+		t.Errorf("body %q, %v", b, err)
+	}
+}
