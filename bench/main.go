@@ -54,7 +54,7 @@ func parseFlags(args []string, stderr io.Writer) (*settings, error) {
 	sides := f.String("sides", "all", "`NAMES` of sides, with commas; a name may end in *")
 	conns := f.String("conns", "1,32,256", "keep-alive connections at once, a `LIST`")
 	work := f.String("workloads", "hello,10k,1m,upload,upload100m", "a `LIST`")
-	base := f.String("baseline", "frontd-go,frontd-php,frontd-wsgi", "`SIDES` that the ratios are against, one a family")
+	base := f.String("baseline", "frontd-go,frontd-php,frontd-wsgi,frontd-one", "`SIDES` that the ratios are against, one a family")
 	f.IntVar(&s.plan.rounds, "rounds", 5, "how often each cell is measured")
 	f.DurationVar(&s.plan.duration, "duration", time.Second, "how long a cell is measured")
 	f.Int64Var(&s.plan.requests, "requests", 0, "the most requests a cell has; 0: no limit but the duration")

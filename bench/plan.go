@@ -154,6 +154,9 @@ func (s *stage) measure(ctx context.Context, c cell, p *plan) Sample {
 	if err != nil {
 		sample.fail(err.Error(), 1)
 	}
+	if s.crowd != nil && s.crowd.lost.Load() > 0 {
+		sample.fail("slow readers were cut off", s.crowd.lost.Load())
+	}
 	if dead := s.dead(); dead != "" {
 		sample.fail(dead+" has ended", 1)
 	}

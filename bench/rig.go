@@ -89,6 +89,9 @@ func (r *rig) openOnce(ctx context.Context, s *side, try int) (*stage, error) {
 			err = st.wait(ctx)
 		}
 	}
+	if err == nil && s.crowd > 0 {
+		err = st.gather(ctx, s.crowd)
+	}
 	if err != nil {
 		st.stop()
 		return nil, fmt.Errorf("%w%s", err, st.lastWords())

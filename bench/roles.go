@@ -66,6 +66,11 @@ func application() http.Handler {
 			mux.HandleFunc(w.path, func(rw http.ResponseWriter, _ *http.Request) { give(rw, w.answer) })
 		}
 	}
+	mux.HandleFunc(crowdPath, func(rw http.ResponseWriter, r *http.Request) {
+		for err := error(nil); err == nil; {
+			_, err = rw.Write(answer1M)
+		}
+	})
 	mux.HandleFunc("/upload", func(rw http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		if err != nil {

@@ -14,6 +14,7 @@ const (
 	familyGo   = "go"
 	familyPHP  = "php"
 	familyWSGI = "wsgi"
+	familySlow = "slow"
 	familyNone = "-"
 )
 
@@ -26,6 +27,7 @@ type side struct {
 	name, family, title string
 	needs               []string                              // programs, each "a|b" for one of several
 	only                []string                              // workloads; nil: all
+	crowd               int                                   // slow readers beside each measured cell
 	closes              bool                                  // it closes after each answer and does not say so
 	start               func(*stage) (suffix string, e error) // suffix of the paths
 	note                string                                // what a reader must know to judge its numbers

@@ -90,6 +90,15 @@ python = "$PYTHON"`),
 		start: nginxUWSGI,
 	},
 	{
+		name: "frontd-one", family: familySlow, title: "frontd serve, 1 Go worker, so 1 FastCGI connection for all requests",
+		only: []string{"hello"}, start: frontdOne,
+	},
+	{
+		name: "frontd-one-slow", family: familySlow, title: "the same, while 200 clients read 1 KiB a second each, over that one connection",
+		only: []string{"hello"}, crowd: 200, start: frontdOne,
+		note: "its p99 ratio is what slow readers cost the others",
+	},
+	{
 		name: "ceiling", family: familyNone, title: "no server at all: answers without looking", only: []string{"hello"},
 		start: func(s *stage) (string, error) { return "", s.run(nil, s.rig.self, rolePrefix+"ceiling", s.address) },
 		note:  "what the harness itself can measure at most",

@@ -27,6 +27,12 @@ func frontdServe(app string) func(*stage) (string, error) {
 	return func(s *stage) (string, error) { return "", s.serveFile(frontdFile, app) }
 }
 
+// frontdOne has one worker, so that all requests share one FastCGI connection,
+// and places for all of them: a slow reader takes one.
+func frontdOne(s *stage) (string, error) {
+	return "", s.serveFile(strings.Replace(frontdFile, "$WORKERS", "1", 1), "kind = \"go\"\ntarget = \"$APPS/role:worker\"\nthreads = 1000")
+}
+
 func (s *stage) serveFile(text, app string) error {
 	file, err := s.write("frontd.toml", text+app+"\n",
 		"$WORKERS", fmt.Sprint(workers), "$PYTHON", findProgram("/usr/bin/python3|python3"))

@@ -27,6 +27,7 @@ type stage struct {
 	address string // where it serves HTTP
 	suffix  string
 	procs   []*proc
+	crowd   *crowd // nil: none
 }
 
 // A proc is a program that the harness started: the root of a tree.
@@ -148,6 +149,7 @@ func (s *stage) roots() []int {
 
 // stop ends what was started, in order if it can, and kills what is left of it.
 func (s *stage) stop() {
+	s.crowd.disperse()
 	_, tree, err := cpuOf(s.roots())
 	if err != nil {
 		tree = nil // nothing is left, or only the roots are known
