@@ -35,6 +35,10 @@ type Request struct {
 	// HeadTimeout bounds the wait for the head of the answer, PieceTimeout
 	// the wait for each next piece of its body. 0: no bound. ErrTimeout.
 	HeadTimeout, PieceTimeout time.Duration
+	// Overdue, if not nil, is called when HeadTimeout is over, before the
+	// application is told that the request is given up: it still does then what
+	// took so long.
+	Overdue func()
 	// Buffer says how far the answer is taken ahead of its reader where there
 	// is no flow control.
 	Buffer Buffering
@@ -99,6 +103,9 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 	r := &Response{s: s, wait: req.PieceTimeout}
 	if err := r.readHead(ctx, req, start); err != nil {
 		r.err = err
+		if err == ErrTimeout && req.Overdue != nil {
+			req.Overdue()
+		}
 		r.Close()
 		return nil, &RequestError{Err: err, Began: s.hasBegun(), r: r}
 	}

@@ -34,6 +34,7 @@ type call struct {
 	resp     *fcgi.Response
 	busy     interface{ Wait() } // still reads the body
 	unclean  bool                // given up before its end
+	late     bool                // it took too long, and that was told
 	evicted  bool                // its worker gets no other request, and goes
 	settled  <-chan struct{}     // closed when the worker is done with it all the same
 	last     *fcgi.Upstream      // that had it in hand last
@@ -52,12 +53,14 @@ type call struct {
 	onInterim func(int, http.Header)
 	onEnd     func() // of the first attempt
 	onStderr  func([]byte)
+	onOverdue func()
 }
 
 var calls = sync.Pool{New: func() any {
 	c := new(call)
 	c.onInterim, c.onStderr = c.interim, c.stderr.write
 	c.onEnd = func() { c.ended(1) }
+	c.onOverdue = c.overdue
 	return c
 }}
 
@@ -199,6 +202,7 @@ func (c *call) request() *fcgi.Request {
 		Interim:      c.onInterim,
 		Buffer:       fcgi.Buffering{Memory: int(c.x.Settings.ResponseBuffer), File: c.x.Settings.ResponseFile},
 		OnEnd:        c.onEnd,
+		Overdue:      c.onOverdue,
 	}
 	if attempt := c.attempts; attempt > 1 {
 		c.req.OnEnd = func() { c.ended(attempt) }
@@ -311,7 +315,7 @@ func (c *call) recycle() {
 	if params.Cap() > maxParamsKept {
 		params = fcgi.Params{}
 	}
-	*c = call{params: params, onInterim: c.onInterim, onEnd: c.onEnd, onStderr: c.onStderr}
+	*c = call{params: params, onInterim: c.onInterim, onEnd: c.onEnd, onStderr: c.onStderr, onOverdue: c.onOverdue}
 	c.stderr.partial = stderr.partial[:0]
 	calls.Put(c)
 }

@@ -20,8 +20,8 @@ func (c *call) fail(err error) {
 	if (cause == ClientGone || cause == WorkerDied) && c.x.Listener.leaving() {
 		cause = ShuttingDown
 	}
-	if cause == RequestTimeout && c.last != nil {
-		c.overdue(c.last)
+	if cause == RequestTimeout {
+		c.overdue()
 	}
 	c.unclean = true
 	c.finish()
@@ -33,7 +33,14 @@ func (c *call) fail(err error) {
 }
 
 // overdue frees the worker of a request that took too long: of that request.
-func (c *call) overdue(u *fcgi.Upstream) {
+// It comes before the request is given up, so that the worker can be asked
+// what it is doing.
+func (c *call) overdue() {
+	u := c.last
+	if c.late || u == nil {
+		return
+	}
+	c.late = true
 	f := c.flight(time.Now())
 	if c.g.Overdue != nil {
 		c.evicted = c.g.Overdue(u, f)

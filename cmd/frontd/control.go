@@ -258,7 +258,13 @@ func (d *daemon) restart(ctx context.Context, name string) error {
 	d.mu.Lock()
 	c := d.config
 	d.mu.Unlock()
-	return a.replace(ctx, a.config, c.AppLimits(a.config), d.dir)
+	a.mu.Lock()
+	ac := a.config
+	a.mu.Unlock()
+	if err := a.replace(ctx, ac, c.AppLimits(ac), d.dir); err != nil {
+		return err
+	}
+	return d.route(c) // folders may be behind links that have changed
 }
 
 func (d *daemon) scale(ctx context.Context, name, workers string) error {

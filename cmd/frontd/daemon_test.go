@@ -244,3 +244,21 @@ func (r *running) dial() net.Conn {
 	r.t.Cleanup(func() { nc.Close() })
 	return nc
 }
+
+func remove(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// link makes a symbolic link, in the place of one that is there, at once.
+func link(t testing.TB, to, path string) {
+	t.Helper()
+	if err := os.Symlink(to, path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}

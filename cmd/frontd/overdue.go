@@ -18,6 +18,7 @@ import (
 const (
 	dumpTime  = time.Second            // in all; the first line comes within it or not at all
 	dumpQuiet = 150 * time.Millisecond // after the last line
+	dumpFirst = 50 * time.Millisecond  // for its first line, as long as the request is still at work
 	dumpBytes = 256 << 10
 	dumpLines = 4096
 
@@ -52,11 +53,18 @@ func (a *application) overdue(u *fcgi.Upstream, f front.Flight) bool {
 		return false
 	}
 	a.pool.Retire(u)
-	return a.keeper.spawn(func() {
-		said := a.dumps.begin(h.worker, dumpsStacks(a.kind))
+	said := a.ask(h.worker)
+	if said != nil {
+		said.awaitFirst()
+	}
+	told := a.keeper.spawn(func() {
 		a.evict(u, fmt.Sprintf("request %s took longer than %v", f.ID, f.Age.Round(time.Millisecond)))
 		a.hold(h.worker, f, said, false)
 	})
+	if !told && said != nil {
+		a.dumps.end(h.worker)
+	}
+	return told
 }
 
 // evict ends a worker that holds what will not end.
@@ -72,15 +80,26 @@ func (a *application) evict(u *fcgi.Upstream, reason string) bool {
 	return group.Evict(h.worker, supervisor.CauseTimeout, reason)
 }
 
-// hold gathers the stacks of a worker and tells of the request. said is nil
-// where the worker cannot be asked, or is being asked already.
+// ask has a worker tell its stacks, nil if it cannot or was asked already.
+func (a *application) ask(w supervisor.Worker) *dump {
+	a.mu.Lock()
+	group := a.group
+	a.mu.Unlock()
+	if group == nil {
+		return nil
+	}
+	said := a.dumps.begin(w, dumpsStacks(a.kind))
+	if said != nil {
+		group.Dump(w)
+	}
+	return said
+}
+
+// hold gathers the stacks of a worker, nil if it was not asked, and tells of
+// the request.
 func (a *application) hold(w supervisor.Worker, f front.Flight, said *dump, slow bool) {
 	r := heldRequest{Flight: f, Worker: w, Slow: slow}
 	if said != nil {
-		a.mu.Lock()
-		group := a.group
-		a.mu.Unlock()
-		group.Dump(w)
 		r.Stacks = said.gather(a.keeper.ctx)
 		a.dumps.end(w)
 	}
@@ -116,7 +135,7 @@ func (k *keeper) tellSlow() time.Duration {
 		}
 		var said *dump
 		if time.Since(k.told) >= slowEvery {
-			if said = k.a.dumps.begin(h.worker, dumpsStacks(k.a.kind)); said != nil {
+			if said = k.a.ask(h.worker); said != nil {
 				k.told = time.Now()
 			}
 		}
@@ -138,6 +157,8 @@ type dumps struct {
 // A dump is what a worker writes to stderr while it is asked for its stacks.
 type dump struct {
 	lines chan string   // capacity dumpLines; what is over is dropped
+	first chan struct{} // closed with the first line
+	once  sync.Once
 	done  chan struct{} // closed by end
 }
 
@@ -151,7 +172,7 @@ func (d *dumps) begin(w supervisor.Worker, can bool) *dump {
 	if d.of == nil {
 		d.of = make(map[uint64]*dump)
 	}
-	said := &dump{lines: make(chan string, dumpLines), done: make(chan struct{})}
+	said := &dump{lines: make(chan string, dumpLines), first: make(chan struct{}), done: make(chan struct{})}
 	d.of[w.Generation] = said
 	d.count.Add(1)
 	return said
@@ -193,9 +214,20 @@ func (d *dumps) wrote(w supervisor.Worker, stream string, line []byte) {
 	if said == nil {
 		return
 	}
+	said.once.Do(func() { close(said.first) })
 	select {
 	case said.lines <- strings.ToValidUTF8(string(line), "\uFFFD"):
 	default:
+	}
+}
+
+// awaitFirst waits for the first line, for a moment.
+func (s *dump) awaitFirst() {
+	t := time.NewTimer(dumpFirst)
+	defer t.Stop()
+	select {
+	case <-s.first:
+	case <-t.C:
 	}
 }
 
