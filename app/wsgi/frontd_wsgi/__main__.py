@@ -50,7 +50,7 @@ def main():
 
     handler = gateway.Gateway(app, report.Reporter(options.dev, options.tracebacks))
     server = host.Host(listener, handler, environ.constants(options.threads, settings), options.threads, peers)
-    host.install_signals(server)
+    server.take_signals()  # one that still loads the application dies of them
     return server.run()
 
 

@@ -49,7 +49,11 @@ class Host:
         # connection that this one was woken for.
         listener.setblocking(False)
         self._wake_read, self._wake_write = os.pipe()
-        self._poller = Poller(listener.fileno(), self._wake_read, threads)
+        self._signals_read, self._signals_write = os.pipe()
+        for fd in (self._signals_read, self._signals_write):
+            os.set_blocking(fd, False)
+        wakers = [self._wake_read] + [self._signals_read] * (threads == 1)
+        self._poller = Poller(listener.fileno(), wakers, threads)
 
     def stop(self, status=0):
         """Stops accepting; run returns when the requests in hand have ended.
@@ -58,6 +62,29 @@ class Host:
         if not self._stopping:
             self._stopping = True
             os.write(self._wake_write, b"s")  # never read, so it wakes every thread
+
+    def take_signals(self):
+        """Has TERM and INT stop the host; for the main thread. Python runs the
+        handlers only where the main thread runs Python, which a signal that
+        comes just before it begins to wait would not make it do. So the
+        interpreter also writes each signal to a pipe, which is waited for."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        signal.set_wakeup_fd(self._signals_write, warn_on_full_buffer=False)
+
+    def _signalled(self):
+        try:
+            os.read(self._signals_read, 4096)
+        except BlockingIOError:
+            pass  # a child of the application's shares the pipe
+
+    def _await_stop(self):
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._signals_read, select.POLLIN)
+        while not self._stopping:
+            poll.poll()
+            self._signalled()
 
     def run(self):
         """Serves until stop. Returns the process's exit status."""
@@ -70,8 +97,9 @@ class Host:
             ]
             for thread in threads:
                 thread.start()
+            self._await_stop()
             for thread in threads:
-                thread.join()  # signal handlers run meanwhile: this is the main thread
+                thread.join()
         self._listener.close()
         return self._status
 
@@ -83,8 +111,11 @@ class Host:
                 connection = idle.pop(fd, None)
                 if connection is not None:
                     serve(connection)
-                elif fd == listener_fd and not self._stopping:
-                    self._accept()
+                elif fd == listener_fd:
+                    if not self._stopping:
+                        self._accept()
+                elif fd == self._signals_read:
+                    self._signalled()
         self._poller.stop_listening()
         self._drain()
 
@@ -228,9 +259,3 @@ def take_listener():
     os.dup2(null, 0)
     os.close(null)
     return listener
-
-
-def install_signals(host):
-    """TERM and INT stop the host. A process that still loads the application dies of them."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: host.stop())

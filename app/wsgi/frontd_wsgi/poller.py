@@ -11,12 +11,13 @@ class EpollPoller:
     event at a time, so each event goes to exactly one thread: there is no
     queue and no hand-over between threads."""
 
-    def __init__(self, listener_fd, wake_fd, threads):
+    def __init__(self, listener_fd, wakers, threads):
         self._epoll = select.epoll()
         self._listener_fd = listener_fd
         # A worker that shares the socket with others is woken one at a time.
         self._epoll.register(listener_fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        self._epoll.register(wake_fd, select.EPOLLIN)
+        for fd in wakers:
+            self._epoll.register(fd, select.EPOLLIN)
         # One thread alone needs no arming: nobody waits while it works.
         self._oneshot = threads > 1
         self._events = select.EPOLLIN | (select.EPOLLONESHOT if self._oneshot else 0)
@@ -49,11 +50,11 @@ class PollPoller:
     """The same where there is no epoll: one thread waits for all, and the
     others for it. An armed connection pokes the one that waits."""
 
-    def __init__(self, listener_fd, wake_fd, threads):
+    def __init__(self, listener_fd, wakers, threads):
         self._read_poke, self._write_poke = os.pipe()
         os.set_blocking(self._read_poke, False)
         os.set_blocking(self._write_poke, False)
-        self._fixed = {listener_fd, wake_fd, self._read_poke}
+        self._fixed = {listener_fd, self._read_poke, *wakers}
         self._listener_fd = listener_fd
         self._armed = {}
         self._leader = threading.Lock()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import tempfile
 import threading
 import unittest
+
+from frontd_wsgi.host import Host
 
 from .client import PACKAGE, PATIENCE, begin, head, hosting, params, record, request
 
@@ -261,3 +264,53 @@ class Loading(unittest.TestCase):
         ):
             with self.subTest(target), hosting(source, target=target) as host:
                 self.assertEqual(host.client().ask("/").body, b"y")
+
+
+class Signals(unittest.TestCase):
+    """In this process, whose main thread runs the tests."""
+
+    def setUp(self):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind("")  # an abstract address that the kernel chooses
+        self.listener.listen()
+        self.addCleanup(self.listener.close)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def host(self, threads):
+        server = Host(self.listener, None, {}, threads)
+        for fd in (server._wake_read, server._wake_write, server._signals_read, server._signals_write):
+            self.addCleanup(os.close, fd)
+        server.take_signals()
+        self.addCleanup(signal.set_wakeup_fd, -1)
+        return server
+
+    def test_one_that_comes_before_the_wait_is_not_lost(self):
+        for threads in (1, 2):
+            server = self.host(threads)
+            # As if Python had not yet run the handler when the wait begins.
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            os.kill(os.getpid(), signal.SIGTERM)
+            watched = select.poll()
+            watched.register(server._signals_read, select.POLLIN)
+            self.assertTrue(watched.poll(PATIENCE * 1000), "the wait ends at once")
+
+    def test_the_application_s_own_do_not_keep_the_host_awake(self):
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        server = self.host(1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        waits, second = [], threading.Event()
+        wait = server._poller.wait
+
+        def counted():
+            waits.append(1)
+            if len(waits) == 2:
+                second.set()
+            return wait()
+
+        server._poller.wait = counted
+        stopper = threading.Thread(target=lambda: (second.wait(PATIENCE), server.stop()))
+        stopper.start()
+        self.assertEqual(server.run(), 0)
+        stopper.join()
+        self.assertLessEqual(len(waits), 3)
