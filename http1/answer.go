@@ -86,6 +86,10 @@ func (x *exchange) interim(status int) {
 		}
 	}
 	out = append(out, "\r\n"...)
+	if x.body != nil { // whose reader may say 100 Continue at this moment
+		x.body.goMu.Lock()
+		defer x.body.goMu.Unlock()
+	}
 	if x.err == nil {
 		_, x.err = x.c.write(out)
 	}

@@ -35,8 +35,9 @@ type conn struct {
 	// Immutable.
 	server *Server
 	nc     net.Conn
-	raw    syscall.RawConn // nil: not a socket
-	try    func(fd uintptr) bool
+	raw    syscall.RawConn       // nil: not a socket
+	try    func(fd uintptr) bool // reads
+	tryOut func(fd uintptr) bool // writes
 	remote string
 	ctx    context.Context // whose values requests' contexts have; may be nil
 
@@ -52,6 +53,11 @@ type conn struct {
 	waitErr  error // of try
 	one      [1]byte
 	hasOne   bool // one was read by a watch
+
+	// Owned by whoever writes.
+	outgoing []byte // of it sent is gone
+	sent     int
+	sendErr  error
 
 	// Owned by the sweeper.
 	seen  uint32        // serial when it last looked
@@ -174,7 +180,7 @@ func (c *conn) read(p []byte) (int, error) {
 // of the request's context, as with net/http.
 func (c *conn) write(p []byte) (written int, err error) {
 	for {
-		n, err := c.nc.Write(p[written:])
+		n, err := c.send(p[written:])
 		if written += n; err == nil || !c.out.early(err) {
 			if err != nil {
 				c.lost()

@@ -47,7 +47,7 @@ func FuzzRequests(f *testing.F) {
 			if !m.Whole {
 				// It is refused in the middle, which net/http may not do, or
 				// later: what each has of it is no matter.
-				n.Body, n.Whole, n.Trailer, m.Body, m.Trailer = m.Body, false, nil, m.Body, nil
+				n.Body, n.Whole, n.Trailer, m.Trailer = m.Body, false, nil, nil
 			}
 			if !reflect.DeepEqual(m, n) {
 				t.Fatalf("%q: request %d\nengine   %+v\nnet/http %+v", raw, i, m, n)

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"io"
+	"os"
 	"syscall"
 )
 
@@ -15,7 +16,7 @@ func (c *conn) useSocket() {
 	if err != nil {
 		return
 	}
-	c.raw, c.try = raw, c.tryRead
+	c.raw, c.try, c.tryOut = raw, c.tryRead, c.tryWrite
 }
 
 // tryRead reads a head's first bytes if there are any, into an exchange that is
@@ -23,7 +24,7 @@ func (c *conn) useSocket() {
 func (c *conn) tryRead(fd uintptr) bool {
 	c.take()
 	for {
-		n, err := syscall.Read(int(fd), c.x.in)
+		n, err := readSocket(fd, c.x.in)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -37,6 +38,36 @@ func (c *conn) tryRead(fd uintptr) bool {
 		c.x.to, c.waitErr = max(n, 0), err
 		return true
 	}
+}
+
+// send writes all of p, or what can be until the deadline that is set.
+func (c *conn) send(p []byte) (int, error) {
+	if c.raw == nil {
+		return c.nc.Write(p)
+	}
+	c.outgoing, c.sent, c.sendErr = p, 0, nil
+	err := c.raw.Write(c.tryOut)
+	if c.outgoing = nil; err == nil {
+		err = c.sendErr
+	}
+	return c.sent, err
+}
+
+func (c *conn) tryWrite(fd uintptr) bool {
+	for c.sent < len(c.outgoing) {
+		n, err := writeSocket(fd, c.outgoing[c.sent:])
+		switch err {
+		case nil:
+			c.sent += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			c.sendErr = os.NewSyscallError("write", err)
+			return true
+		}
+	}
+	return true
 }
 
 // peek waits until the connection has something to read, and leaves it there.

@@ -8,3 +8,6 @@ func (c *conn) useSocket() {}
 // peek waits until the connection has something to read. nil: bytes; io.EOF:
 // the client's end.
 func (c *conn) peek() error { return c.peekOne() }
+
+// send writes all of p, or what can be until the deadline that is set.
+func (c *conn) send(p []byte) (int, error) { return c.nc.Write(p) }
