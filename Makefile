@@ -38,6 +38,8 @@ install: ## what the package has: DESTDIR=... PREFIX=/usr
 	install -D -m 0644 deploy/systemd/tmpfiles.d/frontd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/frontd.conf
 	install -D -m 0644 deploy/systemd/README.md $(DESTDIR)$(PREFIX)/share/doc/frontd/README.systemd.md
 	install -D -m 0644 deploy/systemd/pool.env.example $(DESTDIR)$(PREFIX)/share/doc/frontd/pool.env.example
+	install -D -m 0644 deploy/systemd/users.conf $(DESTDIR)$(PREFIX)/share/doc/frontd/users.conf
+	install -D -m 0644 docs/upgrade.md $(DESTDIR)$(PREFIX)/share/doc/frontd/upgrade.md
 	install -D -m 0644 configs/frontd.toml $(DESTDIR)$(PREFIX)/share/doc/frontd/frontd.toml
 	install -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/frontd/copyright
 	install -d $(DESTDIR)/etc/frontd $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/vendor-completions fish/vendor_completions.d)

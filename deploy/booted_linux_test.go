@@ -88,8 +88,10 @@ func (c *container) wantProperties(t *testing.T, unit string, want ...string) {
 }
 
 // processes are those of the user frontd, as "PID COMMAND".
-func (c *container) processes() []string {
-	out, _ := c.try("ps", "-u", "frontd", "-o", "pid=,args=") // fails where there is none
+func (c *container) processes() []string { return c.processesOf("frontd") }
+
+func (c *container) processesOf(user string) []string {
+	out, _ := c.try("ps", "-u", user, "-o", "pid=,args=") // fails where there is none
 	var list []string
 	for line := range strings.Lines(out) {
 		list = append(list, strings.TrimSpace(line))
@@ -123,6 +125,7 @@ func TestBooted(t *testing.T) {
 		{"a restart under load refuses no connection", testRestart},
 		{"an upgrade under load fails no request", testUpgrade},
 		{"a frontd that hangs is started anew", testWatchdog},
+		{"applications run as users of their own", testUsers},
 		{"a killed frontd comes back, with no process left", testKilled},
 		{"a killed worker is replaced, not the service", testWorkerKilled},
 		{"the journal can be read", testJournal},
@@ -322,6 +325,51 @@ func testUpgrade(t *testing.T, c *container) {
 // daemons are frontd itself, of its processes.
 func daemons(processes []string) []string {
 	return slices.DeleteFunc(slices.Clone(processes), func(p string) bool { return !strings.Contains(p, "frontd serve") })
+}
+
+// testUsers has users.conf beside the unit: frontd is root, and hardly so.
+func testUsers(t *testing.T, c *container) {
+	b, err := os.ReadFile(filepath.Join("systemd", "users.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const dropIn = "/etc/systemd/system/frontd.service.d/users.conf"
+	if out, err := c.feed(string(b), "install", "-D", "-m", "0644", "/dev/stdin", dropIn); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	c.configure(t, "/etc/frontd/frontd.toml", strings.Replace(frontdConfig, "workers = 2", "workers = 2\nuser = \"www-data\"", 1))
+	c.run(t, "systemctl", "daemon-reload")
+	c.run(t, "systemctl", "restart", "frontd.service")
+	c.wantHello(t, socketURL)
+	before := workers(c.processesOf("www-data"))
+	if len(before) != 2 || len(c.processes()) != 0 {
+		t.Fatalf("workers of www-data: %q, processes of frontd's user: %q", before, c.processes())
+	}
+	pid, _, _ := strings.Cut(before[0], " ")
+	for _, want := range []string{`CapEff:\s+0000000000000000\n`, `CapPrm:\s+0000000000000000\n`, `CapAmb:\s+0000000000000000\n`, `NoNewPrivs:\s+1\n`} {
+		if got := c.run(t, "cat", "/proc/"+pid+"/status"); !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("a worker: no %s in\n%s", want, got)
+		}
+	}
+	if got := c.run(t, "cat", "/proc/"+c.property(t, "frontd.service", "MainPID")+"/status"); !regexp.MustCompile(`CapEff:\s+00000000000004e0\n`).MatchString(got) {
+		t.Errorf("frontd has other rights than kill, setgid, setuid, net_bind_service:\n%s", got)
+	}
+	l := c.startLoad(t, socketURL)
+	c.run(t, "systemctl", "reload", "frontd.service")
+	l.round()
+	l.end()
+	for _, p := range workers(c.processesOf("www-data")) {
+		if slices.Contains(before, p) {
+			t.Errorf("%s has outlived the reload", p)
+		}
+	}
+	c.run(t, "rm", dropIn)
+	c.configure(t, "/etc/frontd/frontd.toml", frontdConfig)
+	c.run(t, "systemctl", "daemon-reload")
+	c.run(t, "systemctl", "restart", "frontd.service")
+	if left := c.processesOf("www-data"); len(left) > 0 {
+		t.Errorf("left running: %q", left)
+	}
 }
 
 // testWatchdog stops frontd as a machine would that swaps to death.

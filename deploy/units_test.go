@@ -112,6 +112,25 @@ func TestUnitsAreHardened(t *testing.T) {
 	}
 }
 
+// TestUsersAreHardened: as root too it is held back.
+func TestUsersAreHardened(t *testing.T) {
+	path := filepath.Join(installed(t), "frontd.service")
+	unit, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := os.ReadFile(filepath.Join("systemd", "users.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(unit, users...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := analyze(t, "security", "--no-pager", "--offline=true", "--threshold=30", path); err != nil {
+		t.Errorf("want an exposure of at most 3.0: %v\n%s", err, out)
+	}
+}
+
 // TestSharedSettings: what is right for one service is so for all; each has it
 // written out, and this keeps them from growing apart.
 func TestSharedSettings(t *testing.T) {
