@@ -255,6 +255,7 @@ func testRestart(t *testing.T, c *container) {
 	pid := c.property(t, "frontd.service", "MainPID")
 	unit, own := c.startLoad(t, socketURL), c.startLoad(t, tcpURL)
 	for range rounds() {
+		c.run(t, "systemctl", "reset-failed", "frontd.service") // StartLimitBurst= counts these too
 		c.run(t, "systemctl", "restart", "frontd.service")
 		unit.round()
 		own.round()
@@ -337,8 +338,9 @@ func testUsers(t *testing.T, c *container) {
 	if out, err := c.feed(string(b), "install", "-D", "-m", "0644", "/dev/stdin", dropIn); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	c.configure(t, "/etc/frontd/frontd.toml", strings.Replace(frontdConfig, "workers = 2", "workers = 2\nuser = \"www-data\"", 1))
+	c.configure(t, "/etc/frontd/frontd.toml", strings.Replace(frontdConfig, "workers = 2", "workers = 2\nuser = \"www-data\"\ngroup = \"frontd\"", 1))
 	c.run(t, "systemctl", "daemon-reload")
+	c.run(t, "systemctl", "reset-failed", "frontd.service")
 	c.run(t, "systemctl", "restart", "frontd.service")
 	c.wantHello(t, socketURL)
 	before := workers(c.processesOf("www-data"))

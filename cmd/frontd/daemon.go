@@ -42,6 +42,8 @@ type daemon struct {
 	fate    atomic.Int32
 	speaks  atomic.Bool // to systemd: we are its main process
 
+	reloadDue atomic.Bool // a HUP's reload waits for its turn: others are one with it
+
 	upgrading sync.Mutex  // held by an upgrade; guards the field below
 	heir      *os.Process // set when handed is closed
 
@@ -237,7 +239,9 @@ func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) (os.Signal,
 		case s := <-signals:
 			switch s {
 			case syscall.SIGHUP:
-				d.serving.Go(func() { d.reloadLogged(ctx) }) // shutdown waits for it
+				if d.reloadDue.CompareAndSwap(false, true) {
+					d.serving.Go(func() { d.reloadOnce(ctx) }) // shutdown waits for it
+				}
 			case syscall.SIGUSR1:
 				d.reopenLogs()
 			case syscall.SIGUSR2:

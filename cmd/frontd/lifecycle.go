@@ -190,6 +190,15 @@ func filePrefix(p config.Path) string {
 	return ""
 }
 
+// reloadOnce is what a HUP asks for, and every other one that comes before it
+// has begun: what it reads is newer than all of them.
+func (d *daemon) reloadOnce(ctx context.Context) {
+	d.changes.Lock() // whatever is under way has ended
+	d.reloadDue.Store(false)
+	d.changes.Unlock()
+	d.reloadLogged(ctx)
+}
+
 // reloadLogged is reload for those outside: systemd is told, and the log.
 func (d *daemon) reloadLogged(ctx context.Context) error {
 	d.tell(sd.SdNotifyReloading + "\n" + monotonicUsec())
