@@ -19,6 +19,8 @@ type head struct {
 	header http.Header
 	length int64  // Content-Length, or -1
 	local  string // local redirect, or ""
+
+	values []string // memory of header's
 }
 
 func (h head) interim() bool { return h.status < 200 }
@@ -47,18 +49,20 @@ func badHead(format string, args ...any) error {
 }
 
 // parseHead checks a whole header. Nothing it has not understood reaches a
-// client: a field that could become another one there is refused.
+// client: a field that could become another one there is refused. Names and
+// values are parts of one copy of it.
 func parseHead(b []byte) (head, error) {
 	h := head{length: -1, header: make(http.Header, 8)}
-	if bytes.HasPrefix(b, []byte("HTTP/")) {
+	text := string(b)
+	if strings.HasPrefix(text, "HTTP/") {
 		return h, badHead("begins with an HTTP status line: non-parsed headers are not FastCGI's (§6.1)")
 	}
-	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		line := b[:i]
-		b = b[i+1:]
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if len(line) == 0 {
+	h.values = make([]string, 0, 8)
+	for len(text) > 0 {
+		line, rest, _ := strings.Cut(text, "\n")
+		text = rest
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" {
 			break
 		}
 		if err := h.field(line); err != nil {
@@ -68,8 +72,8 @@ func parseHead(b []byte) (head, error) {
 	return h, h.finish()
 }
 
-func (h *head) field(line []byte) error {
-	colon := bytes.IndexByte(line, ':')
+func (h *head) field(line string) error {
+	colon := strings.IndexByte(line, ':')
 	switch {
 	case line[0] == ' ' || line[0] == '\t':
 		return badHead("folded header line %.40q", line)
@@ -78,23 +82,23 @@ func (h *head) field(line []byte) error {
 	case !validName(line[:colon]):
 		return badHead("header name %.40q", line[:colon])
 	}
-	value := bytes.Trim(line[colon+1:], " \t")
+	value := strings.Trim(line[colon+1:], " \t")
 	if !validValue(value) {
 		return badHead("control character in header %s", line[:colon])
 	}
-	name := textproto.CanonicalMIMEHeaderKey(string(line[:colon]))
+	name := textproto.CanonicalMIMEHeaderKey(line[:colon])
 	switch name {
 	case "Status":
-		return h.setStatus(string(value))
+		return h.setStatus(value)
 	case "Transfer-Encoding":
 		return badHead("Transfer-Encoding %.40q: the connection's coding is the server's (RFC 3875 §6.3.4)", value)
 	case "Content-Length":
-		return h.setLength(string(value))
+		return h.setLength(value)
 	case "Location", "Content-Type":
-		if old, ok := h.header[name]; ok && old[0] != string(value) {
+		if old, ok := h.header[name]; ok && old[0] != value {
 			return badHead("two different %s fields (RFC 3875 §6.3)", name)
 		}
-		h.header[name] = []string{string(value)}
+		h.header[name] = h.one(value)
 		return nil
 	}
 	if name == "X-Cgi-Error" {
@@ -103,8 +107,19 @@ func (h *head) field(line []byte) error {
 	if strings.HasPrefix(name, "X-Cgi-") {
 		return nil // RFC 3875 §6.3.5: for the server, not for the client
 	}
-	h.header[name] = append(h.header[name], string(value))
+	if before, ok := h.header[name]; ok {
+		h.header[name] = append(before, value)
+	} else {
+		h.header[name] = h.one(value)
+	}
 	return nil
+}
+
+// one returns a slice of one value, which an append moves elsewhere.
+func (h *head) one(value string) []string {
+	h.values = append(h.values, value)
+	n := len(h.values)
+	return h.values[n-1 : n : n]
 }
 
 // setStatus reads `Status: 3DIGIT reason` (RFC 3875 §6.3.3).
@@ -175,14 +190,14 @@ func dropHopByHop(h http.Header) {
 	}
 }
 
-// validName reports whether b is a token (RFC 9110 §5.6.2).
-func validName(b []byte) bool {
-	for _, c := range b {
-		if !tokenTable[c] {
+// validName reports whether s is a token (RFC 9110 §5.6.2).
+func validName(s string) bool {
+	for i := range len(s) {
+		if !tokenTable[s[i]] {
 			return false
 		}
 	}
-	return len(b) > 0
+	return s != ""
 }
 
 var tokenTable = func() (t [256]bool) {
@@ -198,10 +213,10 @@ var tokenTable = func() (t [256]bool) {
 	return t
 }()
 
-// validValue reports whether b has no control character but HTAB (RFC 9110 §5.5).
-func validValue(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' && c != '\t' || c == 0x7f {
+// validValue reports whether s has no control character but HTAB (RFC 9110 §5.5).
+func validValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
 		}
 	}

@@ -268,7 +268,7 @@ func (w *serverResponse) finish(died bool) {
 func (w *serverResponse) localRedirect() string {
 	loc := w.header["Location"]
 	if w.status != 0 || len(loc) != 1 ||
-		!strings.HasPrefix(loc[0], "/") || strings.HasPrefix(loc[0], "//") || !validValue([]byte(loc[0])) {
+		!strings.HasPrefix(loc[0], "/") || strings.HasPrefix(loc[0], "//") || !validValue(loc[0]) {
 		return ""
 	}
 	for name, values := range w.header {

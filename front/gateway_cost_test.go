@@ -211,7 +211,7 @@ func BenchmarkGateway(b *testing.B) {
 
 // maxAllocs bounds what a request on the steady path allocates in chain,
 // gateway, FastCGI client and log together.
-const maxAllocs = 14
+const maxAllocs = 12
 
 func TestSteadyPathAllocations(t *testing.T) {
 	if raceDetector {
