@@ -208,6 +208,7 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 	s.grant()
 	var timer *time.Timer
 	var expired <-chan time.Time
+	due := since.Add(wait)
 	for {
 		s.mu.Lock()
 		if s.queue.size > 0 {
@@ -230,7 +231,7 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 			return nil, err
 		}
 		if wait > 0 && timer == nil {
-			timer = time.NewTimer(time.Until(since.Add(wait)))
+			timer = time.NewTimer(time.Until(due))
 			expired = timer.C
 		}
 		select {
@@ -240,13 +241,22 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 			return nil, context.Cause(ctx)
 		case <-expired:
 			more := s.owed(wait)
+			if time.Since(due) > stoodStill {
+				more = wait
+			}
 			if more <= 0 {
 				return nil, ErrTimeout
 			}
+			due = time.Now().Add(more)
 			timer.Reset(more)
 		}
 	}
 }
+
+// stoodStill is how late a timer must be to tell that this process did not run
+// (SIGSTOP, a machine that was suspended), and the application likely neither: the
+// time was nobody's, and to blame all that was in hand would kill every worker.
+const stoodStill = time.Second
 
 // owed returns how much of wait the application still has: the client is to
 // send more of its body first, or did so only a while ago.
