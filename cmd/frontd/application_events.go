@@ -74,6 +74,7 @@ func (a *application) joined(w supervisor.Worker) {
 	clear(a.due)
 	a.mu.Unlock()
 	a.pool.Add(u)
+	a.keeper.poke() // it may have an age to look at
 }
 
 // gone takes a worker out whose process has ended.
