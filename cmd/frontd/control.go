@@ -148,6 +148,7 @@ func (o orders) handler() http.Handler {
 		reply(w, struct{}{}, nil)
 		o.stop()
 	})
+	newStatusPage("status", func() statusReport { return o.status(true) }).serve(mux)
 	return mux
 }
 

@@ -94,6 +94,7 @@ func (d *daemon) numbersHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(d.publicStatus())
 	})
+	newStatusPage("status.json", d.publicStatus).serve(mux)
 	return mux
 }
 

@@ -167,7 +167,7 @@ func newWorkerReport(w supervisor.Status, now time.Time) workerReport {
 		PID: w.Worker.PID, Slot: w.Worker.Slot, State: w.State.String(), RSS: w.RSS, Restarts: w.Restarts,
 		InFlight: []front.Flight{},
 	}
-	if !w.Worker.Started.IsZero() {
+	if !w.Worker.Started.IsZero() && w.State != supervisor.StateBackoff { // then it is the last one's
 		r.Uptime = now.Sub(w.Worker.Started).Seconds()
 	}
 	if w.LastExit != nil {

@@ -280,8 +280,8 @@ func (a *appReport) rss() (sum int64) {
 	return sum
 }
 
-// restarts are those that nobody asked for.
-func (a *appReport) restarts() (n uint64) {
+// Restarts are those that nobody asked for.
+func (a appReport) Restarts() (n uint64) {
 	for cause, count := range a.Ended {
 		if slices.Contains(trouble, cause) {
 			n += count

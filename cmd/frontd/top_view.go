@@ -162,7 +162,7 @@ func appRow(a *appReport) []string {
 	}
 	n := func(v any) string { return fmt.Sprint(v) }
 	return []string{a.Name, n(a.Queue), n(a.States.Busy), n(a.States.Idle), n(a.States.Starting), n(a.States.Failing),
-		rate, failed, p50, p99, memory(a.rss()), n(a.restarts())}
+		rate, failed, p50, p99, memory(a.rss()), n(a.Restarts())}
 }
 
 func (m *topModel) workerTable(list []appWorker, selected, room int) []string {
