@@ -4,10 +4,10 @@ import collections
 import select
 import socket
 import struct
-import threading
 
 from . import record
 from .errors import RequestAborted, log
+from .output import LOST, Output
 from .record import ProtocolError, pack_header, unpack_header
 
 # Bytes that a recv may take where a request is expected, which mostly comes in
@@ -19,38 +19,30 @@ RECEIVE_BODY = 65536
 MAX_DRAIN = 256 << 10
 # Bytes of the body that are taken in to see whether an ABORT_REQUEST stands behind them.
 MAX_READ_AHEAD = 256 << 10
-# Buffers that one sendmsg takes: POSIX promises 16, all systems take 1024.
-MAX_VECTOR = 512
 # Seconds that a peer may neither send the body it owes nor take the answer.
 # The web server has the finer clocks; this one frees the thread if it has none.
 STALL_TIMEOUT = 600
 
 _STALL = struct.pack("ll", STALL_TIMEOUT, 0)  # struct timeval
 _ABORTED = "the web server aborted the request"
-_LOST = "the web server closed the connection"
 
 
-class Connection:
+class Connection(Output):
     """Owned by one thread at a time; only lock and what it guards is for all.
 
     next_request reads heads and never waits; read_stdin reads a body and
     does. Between them lies one request, from request_id != 0 to finish.
     """
 
-    __slots__ = ("sock", "fd", "values", "lock", "registered", "request_id", "keep", "aborted", "lost",
-                 "stdin_done", "_base", "_buf", "_pos", "_content", "_skip", "_ignored", "_pieces", "_params",
-                 "_environ", "_stderr_used", "_closing", "_held", "_answer_end")
+    __slots__ = ("fd", "values", "registered", "keep", "stdin_done", "_base", "_buf", "_pos", "_content", "_skip",
+                 "_ignored", "_pieces", "_params", "_environ", "_closing", "_held", "_answer_end")
 
     def __init__(self, sock, values, base=None):
-        self.sock = sock
+        super().__init__(sock)
         self.fd = sock.fileno()
         self.values = values  # what GET_VALUES is answered with
-        self.lock = threading.Lock()  # one record at a time: wsgi.errors may be written by any thread
         self.registered = False  # the poller's: it knows this descriptor
-        self.request_id = 0
         self.keep = False
-        self.aborted = False  # by ABORT_REQUEST, or lost
-        self.lost = False
         self.stdin_done = True
         self._base = base or {}  # what every environ has
         self._buf = b""  # received, not taken apart from _pos on
@@ -61,7 +53,6 @@ class Connection:
         self._pieces = collections.deque()  # of the body, received and not read
         self._params = record.PairsDecoder()
         self._environ = None  # the head being read
-        self._stderr_used = False
         self._held = False  # FCGI_STDIN comes when it is asked for
         self._closing = False  # answered; waits only for the peer's end
         self._answer_end = b""  # the records that end a good answer to the current request
@@ -258,7 +249,7 @@ class Connection:
         """Waits for a piece of the body. Returns b"" at the end of FCGI_STDIN."""
         while not self._pieces:
             if self.aborted:
-                raise RequestAborted(_LOST if self.lost else _ABORTED)
+                raise RequestAborted(LOST if self.lost else _ABORTED)
             if self.stdin_done:
                 return b""
             if self._held:
@@ -331,54 +322,7 @@ class Connection:
             self._pos, self._skip = start, length + padding
         return True
 
-    # Sending.
-
-    def send(self, data):
-        """Sends whole records. The peer's absence is RequestAborted."""
-        with self.lock:
-            self._send(data)
-
-    def _send(self, data):
-        if self.lost:
-            raise RequestAborted(_LOST)
-        try:
-            self.sock.sendall(data)
-        except OSError:
-            self.lost = self.aborted = True
-            raise RequestAborted(_LOST) from None
-
-    def send_stdout(self, content):
-        """Sends content as FCGI_STDOUT. The peer's absence is RequestAborted."""
-        with self.lock:
-            if len(content) <= record.MAX_CONTENT:
-                self._send(record.record(record.STDOUT, self.request_id, content))
-            else:
-                self._send_parts(record.stream_parts(record.STDOUT, self.request_id, content))
-
-    def _send_parts(self, parts):
-        """Sends a list of buffers without making one of them."""
-        if self.lost:
-            raise RequestAborted(_LOST)
-        try:
-            for start in range(0, len(parts), MAX_VECTOR):
-                vector = parts[start:start + MAX_VECTOR]
-                sent = self.sock.sendmsg(vector)
-                for part in vector:  # a signal may have cut it short
-                    if sent < len(part):
-                        self.sock.sendall(memoryview(part)[sent:])
-                    sent = max(0, sent - len(part))
-        except OSError:
-            self.lost = self.aborted = True
-            raise RequestAborted(_LOST) from None
-
-    def send_stderr(self, records):
-        """Sends FCGI_STDERR records. The caller holds lock. Returns False if the peer is gone."""
-        self._stderr_used = True
-        try:
-            self._send(records)
-        except RequestAborted:
-            return False
-        return True
+    # The end of the current request.
 
     def finish(self, errors, content):
         """Ends a request that was answered: sends content, which is the rest of

@@ -3,7 +3,8 @@
 import importlib
 import re
 import sys
-import traceback
+
+from .report import print_import
 
 DEFAULT_CALLABLES = ("application", "app")
 _TARGET = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*)"
@@ -28,7 +29,7 @@ def _wrap(wrapper, app, target):
     try:
         app = wrapper(app)
     except BaseException as e:
-        traceback.print_exc()
+        print_import(e)
         raise LoadError("the middleware %s failed with %s" % (target, _summary(e))) from None
     if not callable(app):
         raise LoadError("the middleware %s gave %s, which cannot be called" % (target, type(app).__name__))
@@ -46,7 +47,7 @@ def _load(target):
         try:
             app = app()
         except BaseException as e:
-            traceback.print_exc()
+            print_import(e)
             raise LoadError("the factory %s failed with %s" % (target, _summary(e))) from None
     if not callable(app):
         raise LoadError("%s is %s, which cannot be called" % (target, type(app).__name__))
@@ -57,7 +58,7 @@ def _import(name):
     try:
         return importlib.import_module(name)
     except BaseException as e:
-        traceback.print_exc()
+        print_import(e)
         missing = e.name if isinstance(e, ModuleNotFoundError) else None
         if missing and (name == missing or name.startswith(missing + ".")):
             raise LoadError("no module named %r; looked in %s" % (missing, ", ".join(sys.path))) from None

@@ -1,5 +1,6 @@
 """Uncaught exceptions: how they are told to people, and to programs."""
 
+import importlib
 import json
 import linecache
 import os
@@ -45,6 +46,20 @@ class Reporter:
         except Exception:  # of the repr() of a local variable
             report = traceback.TracebackException(type(exc), exc, tb)
         return "".join(report.format())
+
+
+def print_import(exc):
+    """Prints the traceback of a module or factory that failed, without the
+    frames of the host and of Python's import at its top."""
+    tb = exc.__traceback__
+    while tb is not None and _imports(tb.tb_frame.f_code.co_filename):
+        tb = tb.tb_next
+    # Not to print_exc: it would tell of the frames above as well.
+    traceback.print_exception(type(exc), exc, tb)
+
+
+def _imports(file):
+    return file.startswith((_OWN, "<frozen importlib")) or file == importlib.__file__
 
 
 def _application(tb):

@@ -8,7 +8,7 @@ import unittest
 
 from frontd_wsgi.connection import Connection
 from frontd_wsgi.errors import RequestAborted
-from frontd_wsgi.record import ProtocolError
+from frontd_wsgi.record import ProtocolError, opening
 
 from .client import begin, head, record, request
 
@@ -17,6 +17,20 @@ SEEDS = [
     head("/c", CONTENT_LENGTH="9") + record(5, 1, b"12345", padding=7) + record(2, 1),
     begin() + begin(2) + record(9, 0, b"\x0e\x00FCGI_MAX_CONNS") + record(99, 0, b"x"),
 ]
+
+
+
+def zeroed(data):
+    """Returns the records of data with zero in their reserved bytes, as web
+    servers send them: then a whole head is taken by the short way."""
+    out, at = bytearray(data), 0
+    while at < len(out):
+        out[at + 7] = 0
+        at += 8 + (out[at + 4] << 8 | out[at + 5]) + out[at + 6]
+    return bytes(out)
+
+
+SEEDS += [zeroed(data) for data in SEEDS] + [zeroed(request("/long", x="v" * 300, REQUEST_ID="")), zeroed(head("/p") + record(5, 1, b"x"))]
 
 
 class Errors:
@@ -69,11 +83,26 @@ def body_of(connection):
 
 class Parser(unittest.TestCase):
     def test_every_cut_gives_the_same(self):
-        for data in SEEDS[:3]:
+        for data in SEEDS[:3] + [zeroed(data) for data in SEEDS[:3]]:
             want = converse(data, [])
             self.assertEqual(len(want), 1)
             for cut in range(1, len(data)):
                 self.assertEqual(converse(data, [cut]), want, "cut at %d" % cut)
+
+    def test_the_short_way_and_the_long_way_agree(self):
+        for data in SEEDS[:3]:
+            self.assertEqual(converse(zeroed(data), []), converse(data, []))
+        self.assertIsNotNone(opening(zeroed(SEEDS[0])), "or nothing was tested")
+        self.assertIsNone(opening(SEEDS[0]))
+
+    def test_ids_and_flags_of_the_short_way(self):
+        for request_id in (1, 2, 255, 256, 65535):
+            for keep in (True, False):
+                got = opening(zeroed(begin(request_id, keep) + record(4, request_id, b"\x01\x01AB")))
+                self.assertEqual((got.request_id, got.keep, got.held), (request_id, keep, False))
+        for other in (begin(0), begin(role=2)):
+            self.assertIsNone(opening(zeroed(other + record(4, 1, b"\x01\x01AB"))))
+        self.assertIsNone(opening(zeroed(begin(1) + record(4, 2, b"\x01\x01AB"))), "PARAMS of another id")
 
     def test_damaged_streams_end_in_known_ways(self):
         source = random.Random(1)

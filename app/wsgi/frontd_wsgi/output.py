@@ -1,0 +1,72 @@
+"""What a connection sends: one record at a time, whichever thread it is from."""
+
+import threading
+
+from . import record
+from .errors import RequestAborted
+
+# Buffers that one sendmsg takes: POSIX promises 16, all systems take 1024.
+MAX_VECTOR = 512
+
+LOST = "the web server closed the connection"
+
+
+class Output:
+    """The sending half of a connection. The lock guards the socket's sending side."""
+
+    __slots__ = ("sock", "lock", "request_id", "aborted", "lost", "_stderr_used")
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.lock = threading.Lock()  # one record at a time: wsgi.errors may be written by any thread
+        self.request_id = 0
+        self.aborted = False  # by ABORT_REQUEST, or lost
+        self.lost = False
+        self._stderr_used = False
+
+    def send(self, data):
+        """Sends whole records. The peer's absence is RequestAborted."""
+        with self.lock:
+            self._send(data)
+
+    def _send(self, data):
+        if self.lost:
+            raise RequestAborted(LOST)
+        try:
+            self.sock.sendall(data)
+        except OSError:
+            self.lost = self.aborted = True
+            raise RequestAborted(LOST) from None
+
+    def send_stdout(self, content):
+        """Sends content as FCGI_STDOUT. The peer's absence is RequestAborted."""
+        with self.lock:
+            if len(content) <= record.MAX_CONTENT:
+                self._send(record.record(record.STDOUT, self.request_id, content))
+            else:
+                self._send_parts(record.stream_parts(record.STDOUT, self.request_id, content))
+
+    def _send_parts(self, parts):
+        """Sends a list of buffers without making one of them."""
+        if self.lost:
+            raise RequestAborted(LOST)
+        try:
+            for start in range(0, len(parts), MAX_VECTOR):
+                vector = parts[start:start + MAX_VECTOR]
+                sent = self.sock.sendmsg(vector)
+                for part in vector:  # a signal may have cut it short
+                    if sent < len(part):
+                        self.sock.sendall(memoryview(part)[sent:])
+                    sent = max(0, sent - len(part))
+        except OSError:
+            self.lost = self.aborted = True
+            raise RequestAborted(LOST) from None
+
+    def send_stderr(self, records):
+        """Sends FCGI_STDERR records. The caller holds lock. Returns False if the peer is gone."""
+        self._stderr_used = True
+        try:
+            self._send(records)
+        except RequestAborted:
+            return False
+        return True
