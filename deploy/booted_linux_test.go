@@ -308,6 +308,8 @@ func testUpgrade(t *testing.T, c *container) {
 		t.Errorf("status %q", got)
 	}
 
+	testPackageUpgrade(t, c)
+
 	// A new program that is none changes nothing.
 	c.run(t, "mv", "/usr/bin/frontd", "/usr/bin/frontd.kept")
 	defer c.run(t, "mv", "/usr/bin/frontd.kept", "/usr/bin/frontd")
@@ -321,6 +323,22 @@ func testUpgrade(t *testing.T, c *container) {
 	}
 	c.wantHello(t, tcpURL)
 	c.wantProperties(t, "frontd.service", "MainPID="+pid)
+}
+
+// testPackageUpgrade installs the package over itself: what runs is restarted.
+func testPackageUpgrade(t *testing.T, c *container) {
+	t.Helper()
+	c.run(t, "rm", "-f", "/usr/sbin/policy-rc.d") // which images of containers have, to start nothing
+	before := c.property(t, "frontd.service", "MainPID")
+	unit, own := c.startLoad(t, socketURL), c.startLoad(t, tcpURL)
+	c.run(t, "dpkg", "-i", "/frontd.deb")
+	unit.round()
+	own.round()
+	unit.end()
+	own.end()
+	if now := c.property(t, "frontd.service", "MainPID"); now == before || now == "0" {
+		t.Errorf("main process %s, before %s", now, before)
+	}
 }
 
 // daemons are frontd itself, of its processes.
