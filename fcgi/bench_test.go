@@ -194,7 +194,7 @@ func benchHello(b *testing.B, tr *Transport) (n int) {
 }
 
 // benchTransport returns a Transport to a Server in this process.
-func benchTransport(b *testing.B, flow bool, h http.Handler) *Transport {
+func benchTransport(b testing.TB, flow bool, h http.Handler) *Transport {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "s")
 	l, err := net.Listen("unix", path)

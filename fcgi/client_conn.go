@@ -32,6 +32,10 @@ type clientConn struct {
 	idle   func(*clientConn) // told when a request has left it fit for another
 	out    connWriter
 
+	// Stopped: nothing is sent on their channels until they are reset, not even
+	// what was due when they were stopped (package time says so).
+	timers sync.Pool
+
 	// Owned by the read loop.
 	dirty []*stream // have news their consumers were not told of
 

@@ -217,27 +217,27 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 			s.held = int64(len(b))
 			s.room.Signal()
 			s.mu.Unlock()
-			stopTimer(timer)
+			s.c.stopTimer(timer)
 			return b, nil
 		}
 		if s.overflow.in > s.overflow.out {
-			stopTimer(timer)
+			s.c.stopTimer(timer)
 			return s.fetchLocked()
 		}
 		err := s.endLocked()
 		s.mu.Unlock()
 		if err != nil {
-			stopTimer(timer)
+			s.c.stopTimer(timer)
 			return nil, err
 		}
 		if wait > 0 && timer == nil {
-			timer = time.NewTimer(time.Until(due))
+			timer = s.c.startTimer(time.Until(due))
 			expired = timer.C
 		}
 		select {
 		case <-s.news:
 		case <-ctx.Done():
-			stopTimer(timer)
+			s.c.stopTimer(timer)
 			return nil, context.Cause(ctx)
 		case <-expired:
 			more := s.owed(wait)
@@ -287,9 +287,18 @@ func (s *stream) fetchLocked() ([]byte, error) {
 	return b, nil
 }
 
-func stopTimer(t *time.Timer) {
+func (c *clientConn) startTimer(d time.Duration) *time.Timer {
+	if t, ok := c.timers.Get().(*time.Timer); ok {
+		t.Reset(d)
+		return t
+	}
+	return time.NewTimer(d)
+}
+
+func (c *clientConn) stopTimer(t *time.Timer) {
 	if t != nil {
 		t.Stop()
+		c.timers.Put(t)
 	}
 }
 

@@ -69,8 +69,14 @@ func (r *serverRequest) httpRequest() (*http.Request, error) {
 
 // header returns the HTTP_ variables, and CONTENT_TYPE, as header fields.
 func (r *serverRequest) header() http.Header {
+	fields := 1 // CONTENT_TYPE
+	for _, p := range r.env {
+		if strings.HasPrefix(p.Name, "HTTP_") {
+			fields++
+		}
+	}
 	values := make([]string, len(r.env))
-	h := make(http.Header, len(r.env)/2)
+	h := make(http.Header, fields)
 	for i, p := range r.env {
 		name := ""
 		switch {

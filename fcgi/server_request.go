@@ -267,8 +267,10 @@ func (r *serverRequest) start() {
 	if r.length >= 0 {
 		r.stdin.declare(r.length)
 	}
-	if n, err := strconv.ParseUint(r.param("FCGI_DATA_LENGTH"), 10, 63); err == nil && r.role == RoleFilter {
-		r.data.declare(int64(n))
+	if r.role == RoleFilter {
+		if n, err := strconv.ParseUint(r.param("FCGI_DATA_LENGTH"), 10, 63); err == nil {
+			r.data.declare(int64(n))
+		}
 	}
 	c := r.conn
 	c.mu.Lock()
