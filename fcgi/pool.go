@@ -132,7 +132,7 @@ func (p *Pool) Remove(u *Upstream) {
 // SetFailing says that no worker can be started, why, and when it is tried
 // again. With none left to serve, a request whose time to wait is over before
 // that is refused with err at once, as all are where next is zero; the others
-// wait, and are refused with err when their time is over. Add ends it.
+// wait, and are refused with err when their time is over. Add ends it, or a nil err.
 func (p *Pool) SetFailing(err error, next time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -193,6 +193,9 @@ func (k *keeper) scale(group workforce, e config.Elastic, load fcgi.Load) time.D
 		}
 	}
 	k.dismiss(group, do.Stop, n.Backoff, idle)
+	if do.Stop > 0 && do.Stop == n.Serving+l.Starting {
+		k.a.pool.SetFailing(nil, time.Time{}) // nobody tries any more: the next request does
+	}
 	switch {
 	case load.Busy+load.Waiting > 0:
 		return busyLook
