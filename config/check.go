@@ -70,6 +70,7 @@ var notFor = map[string]string{
 	"target":        "demo",
 	"surge":         "fcgi",
 	"ready":         "fcgi",
+	"ping":          "fcgi",
 	"timeout.start": "fcgi",
 	"timeout.stop":  "fcgi",
 

@@ -145,6 +145,8 @@ type App struct {
 	Surge int
 	// Ready is a path that a starting worker has to answer. Empty: none.
 	Ready string
+	// Ping is how often an idle worker has to answer. 0: never asked.
+	Ping time.Duration
 	// Recycle says when a worker is replaced.
 	Recycle Recycle
 	// Threads is how many requests a worker serves at once. Default 1.

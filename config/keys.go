@@ -137,6 +137,8 @@ var appKeys = append([]key[App]{
 		func(a *App) *int { return &a.Surge }),
 	field("ready", urlText, `a path that a starting worker has to answer with less than 500 before it serves; without it, it has to answer FastCGI`,
 		func(a *App) *string { return &a.Ready }),
+	field("ping", duration(0), `how often an idle worker is asked whether it still answers, and replaced if it does not within 3 s; "0s" is never`,
+		func(a *App) *time.Duration { return &a.Ping }),
 	inner("recycle", `when a worker is replaced by a new one, which is ready before the old one leaves`, recycleKeys,
 		func(a *App) *Recycle { return &a.Recycle }),
 	field("threads", count(1, 1024), `how many requests a worker serves at once; more than 1 needs a thread-safe app`,

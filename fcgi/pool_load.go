@@ -32,6 +32,26 @@ func (p *Pool) Retire(u *Upstream) {
 	p.dispatchLocked() // who avoided another one may now have no choice
 }
 
+// Borrow takes u out of the dispatch if it has nothing in hand, until Return,
+// and reports whether it did.
+func (p *Pool) Borrow(u *Upstream) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u.busy > 0 || u.draining || u.removed || u.doubts > 0 {
+		return false
+	}
+	u.doubts++
+	return true
+}
+
+// Return gives u back.
+func (p *Pool) Return(u *Upstream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u.doubts--
+	p.dispatchLocked()
+}
+
 // Waiting returns how many requests are in the queue.
 func (p *Pool) Waiting() int {
 	p.mu.Lock()

@@ -21,12 +21,13 @@ const (
 	CauseAge      Cause = "recycled-age"
 	CauseMemory   Cause = "recycled-memory"
 	CauseTimeout  Cause = "request-timeout"
+	CauseSilent   Cause = "unresponsive" // it was asked whether it lives and did not answer
 )
 
 // Causes are all of them.
 var Causes = []Cause{
 	CauseSignal, CauseExit, CauseOOM, CauseStartFailed, CauseReplaced, CauseScaled, CauseStopped,
-	CauseRequests, CauseAge, CauseMemory, CauseTimeout,
+	CauseRequests, CauseAge, CauseMemory, CauseTimeout, CauseSilent,
 }
 
 // cause is why a process ended, where asked is what was asked of it, "" if nothing.

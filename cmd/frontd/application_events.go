@@ -67,9 +67,10 @@ func (a *application) joined(w supervisor.Worker) {
 			Keep: true, MaxIdle: max(capacity, 1),
 		},
 	}
-	u.Kill = func(reason string) { a.evict(u, reason) }
+	u.Kill = func(reason string) { a.evict(u, supervisor.CauseTimeout, reason) }
 	a.upstreams[w.Generation] = u
 	a.hands[u] = newHand(u, w, said.recycle, a.keeper.poke)
+	a.hands[u].answers, a.hands[u].asked = said.Answered, time.Now()
 	a.failures = 0
 	clear(a.due)
 	a.mu.Unlock()

@@ -148,6 +148,7 @@ func (k *keeper) attend(group workforce, c *config.App) time.Duration {
 		pause = busyLook // it came between, and was no news
 	}
 	pause = sooner(pause, k.recycle(group, load))
+	pause = sooner(pause, k.ping(c.Ping, load))
 	return sooner(pause, k.tellSlow())
 }
 
@@ -253,6 +254,9 @@ type hand struct {
 	until  time.Time      // its age's; zero is no bound
 
 	renewing atomic.Bool
+
+	answers bool      // it says what it is able to, and so whether it lives
+	asked   time.Time // when it was asked last whether it does; the keeper's loop's
 }
 
 // newHand says when a worker has to go. tired is called after its last request.

@@ -58,7 +58,7 @@ func (a *application) overdue(u *fcgi.Upstream, f front.Flight) bool {
 		said.awaitFirst()
 	}
 	told := a.keeper.spawn(func() {
-		a.evict(u, fmt.Sprintf("request %s took longer than %v", f.ID, f.Age.Round(time.Millisecond)))
+		a.evict(u, supervisor.CauseTimeout, fmt.Sprintf("request %s took longer than %v", f.ID, f.Age.Round(time.Millisecond)))
 		a.hold(h.worker, f, said, false)
 	})
 	if !told && said != nil {
@@ -68,7 +68,7 @@ func (a *application) overdue(u *fcgi.Upstream, f front.Flight) bool {
 }
 
 // evict ends a worker that holds what will not end.
-func (a *application) evict(u *fcgi.Upstream, reason string) bool {
+func (a *application) evict(u *fcgi.Upstream, cause supervisor.Cause, reason string) bool {
 	h := a.hand(u)
 	a.mu.Lock()
 	group := a.group
@@ -77,7 +77,7 @@ func (a *application) evict(u *fcgi.Upstream, reason string) bool {
 		return false
 	}
 	a.pool.Retire(u)
-	return group.Evict(h.worker, supervisor.CauseTimeout, reason)
+	return group.Evict(h.worker, cause, reason)
 }
 
 // ask has a worker tell its stacks, nil if it cannot or was asked already.
