@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -113,4 +116,43 @@ func TestReload(t *testing.T) {
 	is("/hello", "second")
 	counterpart.Await(t, "the end of the demo's worker", patience, func() error { return alivePIDs(demo) })
 	l.clean(t, "GET")
+}
+
+// A reload leaves connections alone: one that is kept brings its next request,
+// and a request of which half was sent is answered when the rest comes.
+func TestReloadKeepsConnections(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(1))...)
+	before := r.awaitServing("demo", 1)
+	kept, half := r.dial(), r.dial()
+	ask := func(conn net.Conn, request string) {
+		t.Helper()
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answered := func(conn net.Conn, what string) {
+		t.Helper()
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		defer resp.Body.Close()
+		if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "hello\n" || resp.Close {
+			t.Errorf("%s: %q, %v, closes: %v", what, b, err, resp.Close)
+		}
+	}
+	const request = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+	ask(kept, request)
+	answered(kept, "before")
+	ask(half, request[:20])
+	if out, err := r.command("reload"); err != nil {
+		t.Fatalf("reload: %v\n%s", err, out)
+	}
+	r.replaced("demo", before, 1)
+	ask(half, request[20:])
+	answered(half, "half of it before the reload")
+	ask(kept, request)
+	answered(kept, "on a kept connection")
 }
