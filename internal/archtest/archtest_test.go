@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"http1":                {},
 	"front":                {"fcgi", "http1"},
 	"metrics":              {},
+	"incident":             {},
 	"config":               {"configs", "github.com/pelletier/go-toml/v2"},
 	"configs":              {},
 	"deploy":               {},
