@@ -1,6 +1,9 @@
 package supervisor
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
 
 // A Backoff bounds how fast a failing worker is started again. The first
 // restart after a failure is immediate, the n-th in a row comes after
@@ -72,6 +75,13 @@ func (r *row) next(b Backoff, exit *Exit, served time.Duration, random float64) 
 	switch {
 	case exit != nil && exit.OK() && exit.Age >= quickExit:
 		return 0 // as intended
+	case exit != nil && exit.Ready && exit.Signal == syscall.SIGKILL && !exit.OOM:
+		// Somebody's kill -9 says nothing of the program, however often it
+		// comes: pauses that grow would take the application down for it.
+		if served >= quickExit {
+			return 0
+		}
+		return b.delay(1, random)
 	case served >= healthyAge:
 		r.failures = 0
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -211,6 +212,26 @@ func TestResidentTree(t *testing.T) {
 	for _, pid := range sh {
 		if p, err := os.FindProcess(pid); err == nil {
 			defer p.Kill()
+		}
+	}
+}
+
+// Kills by others slow a worker down by a little, and never more.
+func TestForeignKillIsNoCrashLoop(t *testing.T) {
+	b := Backoff{Jitter: -1}.normalized()
+	var r row
+	killed := &Exit{Signal: syscall.SIGKILL, Ready: true}
+	for i := range 100 {
+		if d := r.next(b, killed, 100*time.Millisecond, 0); d != b.Min {
+			t.Fatalf("kill %d: a pause of %v, want %v", i, d, b.Min)
+		}
+	}
+	if d := r.next(b, killed, time.Minute, 0); d != 0 {
+		t.Errorf("after a minute's service: a pause of %v", d)
+	}
+	for i, d := range []time.Duration{0, b.Min, 2 * b.Min} {
+		if got := r.next(b, &Exit{Signal: syscall.SIGKILL, Ready: true, OOM: true}, 0, 0); got != d {
+			t.Errorf("out of memory, %d: a pause of %v, want %v", i, got, d)
 		}
 	}
 }
