@@ -162,6 +162,11 @@ func TestKillStorm(t *testing.T) {
 	r.awaitServing(a.name, a.workers)
 	get.awaitMore(t, 50)
 	get.clean(t, fmt.Sprintf("GET, %d kills", kills))
+	for _, l := range r.requestLines() {
+		if l.Method == http.MethodGet && l.Status != http.StatusOK {
+			t.Logf("lost: %+v", l)
+		}
+	}
 	post.stop()
 	for _, err := range post.errs {
 		t.Errorf("POST: a broken answer: %v", err)
