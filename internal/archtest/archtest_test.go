@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"front":                {"fcgi", "http1"},
 	"metrics":              {},
 	"incident":             {},
+	"importer":             {},
 	"config":               {"configs", "github.com/pelletier/go-toml/v2"},
 	"configs":              {},
 	"deploy":               {},

@@ -1,0 +1,197 @@
+package importer
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/frontd/frontd/config"
+)
+
+var update = flag.Bool("update", false, "write what is made now as what is wanted")
+
+// convert makes a file of a source by the name of its folder.
+func convert(t *testing.T, path string) string {
+	t.Helper()
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out string
+	switch filepath.Base(filepath.Dir(path)) {
+	case "uwsgi":
+		out, err = UWSGI("/etc/uwsgi/"+filepath.Base(path), src)
+	case "unit":
+		out, err = Unit(src)
+	case "php-fpm":
+		out, err = PHPFPM(src)
+	case "gunicorn":
+		out, err = Gunicorn(src, []string{"gunicorn", "-w", "3", "--access-logfile=-", "-b0.0.0.0:9000", "--reload", "shop.wsgi"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sources(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	for _, pattern := range []string{"uwsgi/*.ini", "unit/*.json", "php-fpm/*.conf", "gunicorn/*.py"} {
+		found, err := filepath.Glob(filepath.Join("testdata", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, found, err)
+		}
+		list = append(list, found...)
+	}
+	return list
+}
+
+// What is written is what frontd reads, without an error, and as it was seen
+// to be right.
+func TestSources(t *testing.T) {
+	for _, path := range sources(t) {
+		t.Run(strings.ReplaceAll(path[len("testdata/"):], "/", ":"), func(t *testing.T) {
+			out := convert(t, path)
+			env := func(name string) (string, bool) {
+				if name == "SECRET_KEY" {
+					return "x", true
+				}
+				return "", false
+			}
+			if _, errs := config.Parse("frontd.toml", []byte(out), env); len(errs) > 0 {
+				t.Errorf("the file that was made is refused: %v\n%s", errs, out)
+			}
+			golden := path + ".toml"
+			if *update {
+				if err := os.WriteFile(golden, []byte(out), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out != string(want) {
+				t.Errorf("made:\n%s\nwant:\n%s", out, want)
+			}
+		})
+	}
+}
+
+// No setting is dropped in silence: one that is not known is named.
+func TestUnknownSettingsAreNamed(t *testing.T) {
+	for _, test := range []struct {
+		what string
+		make func() (string, error)
+	}{
+		{"uwsgi", func() (string, error) { return UWSGI("x.ini", []byte("[uwsgi]\nno-such-thing = 17\n")) }},
+		{"unit", func() (string, error) {
+			return Unit([]byte(`{"applications":{"a":{"type":"php","root":"/srv","no-such-thing":17}}}`))
+		}},
+		{"php-fpm", func() (string, error) { return PHPFPM([]byte("[www]\nno-such-thing = 17\n")) }},
+		{"gunicorn", func() (string, error) { return Gunicorn([]byte("no_such_thing = 17\n"), nil) }},
+	} {
+		out, err := test.make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.ReplaceAll(out, "_", "-"), "no-such-thing = 17: no counterpart") {
+			t.Errorf("%s: no-such-thing is not named:\n%s", test.what, out)
+		}
+	}
+}
+
+// Nothing of a source ends its comment or its string.
+func TestNothingBreaksOut(t *testing.T) {
+	evil := "x\r[app.evil]\u2028kind = \"exec\"\\\"\x00"
+	for what, make := range map[string]func() (string, error){
+		"uwsgi": func() (string, error) {
+			return UWSGI("x.ini", []byte("[uwsgi]\nmodule = "+evil+"\nbogus = "+evil+"\nenv = A="+evil))
+		},
+		"php-fpm": func() (string, error) {
+			return PHPFPM([]byte("[www]\nuser = " + evil + "\nbogus = " + evil + "\nenv[A] = " + evil))
+		},
+		"gunicorn": func() (string, error) {
+			return Gunicorn(nil, []string{"--user", evil, "--bogus", evil, "-e", "A=" + evil, evil})
+		},
+	} {
+		out, err := make()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		var tree map[string]any
+		if err := toml.Unmarshal([]byte(out), &tree); err != nil {
+			t.Errorf("%s: not TOML: %v\n%s", what, err, out)
+		}
+		if apps, _ := tree["app"].(map[string]any); apps["evil"] != nil {
+			t.Errorf("%s: the source made an app of its own:\n%s", what, out)
+		}
+	}
+}
+
+func TestRefusedSources(t *testing.T) {
+	for _, test := range []struct {
+		make func() (string, error)
+		want string
+	}{
+		{func() (string, error) { return UWSGI("x", []byte("<uwsgi></uwsgi>")) }, "not uWSGI's ini"},
+		{func() (string, error) { return UWSGI("x", []byte("[uwsgi\n")) }, "line 1: a section without its ]"},
+		{func() (string, error) { return Unit([]byte("{\n\"a\": }")) }, "line 2: not JSON"},
+		{func() (string, error) { return Unit([]byte("{} {}")) }, "more than one value"},
+		{func() (string, error) { return Unit([]byte("[]")) }, "an object is expected"},
+		{func() (string, error) { return Gunicorn(nil, []string{"-w"}) }, "-w has no value"},
+		{func() (string, error) { return PHPFPM([]byte("= 3")) }, "line 1: a value without a name"},
+	} {
+		if _, err := test.make(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error %v, want %q", err, test.want)
+		}
+	}
+}
+
+// fuzz holds that any source makes TOML, or an error.
+func fuzz(f *testing.F, pattern string, make func(src string) (string, error)) {
+	list, err := filepath.Glob(filepath.Join("testdata", pattern))
+	if err != nil || len(list) == 0 {
+		f.Fatal(list, err)
+	}
+	for _, path := range list {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(src))
+	}
+	f.Fuzz(func(t *testing.T, src string) {
+		out, err := make(src)
+		if err != nil {
+			return
+		}
+		var tree map[string]any
+		if err := toml.Unmarshal([]byte(out), &tree); err != nil {
+			t.Fatalf("not TOML: %v\n%s", err, out)
+		}
+	})
+}
+
+func FuzzUWSGI(f *testing.F) {
+	fuzz(f, "uwsgi/*.ini", func(src string) (string, error) { return UWSGI("/etc/site.ini", []byte(src)) })
+}
+
+func FuzzUnit(f *testing.F) {
+	fuzz(f, "unit/*.json", func(src string) (string, error) { return Unit([]byte(src)) })
+}
+
+func FuzzPHPFPM(f *testing.F) {
+	fuzz(f, "php-fpm/*.conf", func(src string) (string, error) { return PHPFPM([]byte(src)) })
+}
+
+func FuzzGunicorn(f *testing.F) {
+	fuzz(f, "gunicorn/*.py", func(src string) (string, error) {
+		return Gunicorn([]byte(src), strings.Fields(src)[:min(len(strings.Fields(src)), 8)])
+	})
+}
