@@ -199,5 +199,8 @@ func Fail(w http.ResponseWriter, r *http.Request, cause Cause, detail string) {
 	if cause == MethodNotAllowed {
 		h.Set("Allow", "GET, HEAD") // RFC 9110 §15.5.6: MUST; an application's own 405 does not come here
 	}
+	if status := cause.Status(); status >= http.StatusInternalServerError {
+		tellID(h, x.report(Failure{Request: r, Status: status}))
+	}
 	writePage(w, r, x, cause, detail)
 }

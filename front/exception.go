@@ -7,43 +7,50 @@ import (
 	"runtime/debug"
 )
 
-// An Incident is a defect met while a request was served.
-type Incident struct {
-	Exchange *Exchange     // its final form: Cause and Detail are set
-	Request  *http.Request // as the failing stage had it; do not keep it
-	Panic    any
-	Stack    []byte
-}
-
-// exception keeps a defect in a handler from ending more than its request.
+// exception keeps a defect in a handler from ending more than its request,
+// and tells of failures that nobody told of before the answer's head.
 type exception struct {
 	log  *slog.Logger
-	hook func(Incident) // may be nil
+	hook failureHook // may be nil
 	next http.Handler
 }
 
 func (e *exception) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer e.recover(w, r)
+	x := ExchangeOf(r)
+	x.hook = e.hook
+	defer e.recover(w, r, x)
 	e.next.ServeHTTP(w, r)
+}
+
+// tellLate reports what went wrong after the head of the answer was sent: it
+// broke, or said only at its end, on FCGI_STDERR, why it is a 5xx.
+func (x *Exchange) tellLate(r *http.Request) {
+	switch status := x.Cause.Status(); {
+	case x.Cause == ClientGone || !x.HeadSent():
+	case x.Cause != "" && status >= http.StatusInternalServerError:
+		x.report(Failure{Request: r, Status: status})
+	case x.Cause == "" && x.Status >= http.StatusInternalServerError:
+		x.report(Failure{Request: r, Status: x.Status})
+	}
 }
 
 // recover answers 500 after a panic. http.ErrAbortHandler passes: it is how a
 // handler breaks off an answer on purpose.
-func (e *exception) recover(w http.ResponseWriter, r *http.Request) {
+func (e *exception) recover(w http.ResponseWriter, r *http.Request, x *Exchange) {
 	v := recover()
-	if v == nil {
+	if v == nil || v == http.ErrAbortHandler {
+		x.tellLate(r)
+		if v != nil {
+			panic(v)
+		}
 		return
 	}
-	if v == http.ErrAbortHandler {
-		panic(v)
-	}
 	stack := debug.Stack()
-	x := ExchangeOf(r)
 	e.log.Error("panic while serving a request", "panic", fmt.Sprint(v), "id", x.ID,
 		"method", r.Method, "uri", r.RequestURI, "stack", string(stack))
-	if e.hook != nil {
+	if !x.HeadSent() {
 		x.Cause, x.Detail = Internal, fmt.Sprint("panic: ", v)
-		e.hook(Incident{Exchange: x, Request: r, Panic: v, Stack: stack})
 	}
+	x.report(Failure{Request: r, Status: Internal.Status(), Panic: v, Stack: stack})
 	Fail(w, r, Internal, fmt.Sprintf("panic: %v\n\n%s", v, stack))
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/frontd/frontd/incident"
 )
 
 // A Worker is the process that answered a request.
@@ -68,6 +70,9 @@ type Exchange struct {
 	Stderr   []byte // the last of what the request wrote to FCGI_STDERR, whole lines
 	BodyHead []byte // the first bytes of the request's body, as they were read
 
+	// Set where the failure is told to Config.Incident. Nobody changes it.
+	Incident *incident.Incident // nil: none
+
 	conn *connection // nil outside of the chain
 
 	routePath string // Path with an encoded slash kept encoded
@@ -79,6 +84,9 @@ type Exchange struct {
 
 	values *fieldValues // for the answer; nil outside of the chain
 	keep   Keep
+
+	hook     failureHook // nil: nobody wants to know
+	reported bool
 }
 
 // Keep says how much of a request's own words the Exchange carries for an

@@ -15,7 +15,7 @@ type Config struct {
 
 	AccessLog *AccessLog      // nil: none
 	Observe   func(*Exchange) // is called at each request's end, for metrics
-	Incident  func(Incident)  // is called for each defect
+	Incident  failureHook     // is asked for the incident of each failure; nil: there are none
 	Keep      Keep            // what an Exchange is to carry for an incident
 	Log       *slog.Logger    // nil: slog.Default
 }

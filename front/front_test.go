@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/frontd/frontd/incident"
 	"github.com/frontd/frontd/internal/memnet"
 )
 
@@ -187,8 +188,8 @@ func TestChainTellsTheHandlerWhatItDecided(t *testing.T) {
 
 func TestPanicIsOneIncidentAndOneAnswer(t *testing.T) {
 	var logged bytes.Buffer
-	var incidents []Incident
-	h := &exception{log: slog.New(slog.NewTextHandler(&logged, nil)), hook: func(i Incident) { incidents = append(incidents, i) },
+	var failures []Failure
+	h := &exception{log: slog.New(slog.NewTextHandler(&logged, nil)), hook: func(f Failure) *incident.Incident { failures = append(failures, f); return nil },
 		next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("lost my way") })}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
@@ -198,8 +199,8 @@ func TestPanicIsOneIncidentAndOneAnswer(t *testing.T) {
 	if n := strings.Count(logged.String(), "panic while serving"); n != 1 || !strings.Contains(logged.String(), "front_test.go") {
 		t.Errorf("logged %d times, want once with the stack: %s", n, &logged)
 	}
-	if len(incidents) != 1 || incidents[0].Panic != "lost my way" || len(incidents[0].Stack) == 0 {
-		t.Errorf("incidents: %+v", incidents)
+	if len(failures) != 1 || failures[0].Panic != "lost my way" || len(failures[0].Stack) == 0 {
+		t.Errorf("failures: %+v", failures)
 	}
 }
 

@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"app/cgi":              {},
 	"app/wsgi":             {},
 	"http1":                {},
-	"front":                {"fcgi", "http1"},
+	"front":                {"fcgi", "http1", "incident"},
 	"metrics":              {},
 	"incident":             {},
 	"importer":             {},
