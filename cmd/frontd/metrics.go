@@ -84,10 +84,7 @@ func (s *numbersServer) close() {
 func (d *daemon) numbersHandler() http.Handler {
 	alive := &liveness{check: d.dispatches}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", metrics.ContentType)
-		w.Write(d.metricsPage()) // a client that left needs no answer
-	})
+	mux.Handle("GET /metrics", metrics.Handler(d.writeMetrics))
 	mux.HandleFunc("GET /live", func(w http.ResponseWriter, r *http.Request) { health(w, "alive", alive.ask(r.Context())) })
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { health(w, "ready", d.ready()) })
 	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {

@@ -8,10 +8,9 @@ import (
 	"github.com/frontd/frontd/supervisor"
 )
 
-// metricsPage is what a scrape gets.
-func (d *daemon) metricsPage() []byte {
-	var p metrics.Page
-	d.traffic.set.Write(&p)
+// writeMetrics is what a scrape gets of the daemon.
+func (d *daemon) writeMetrics(p *metrics.Page) {
+	d.traffic.set.Write(p)
 	reports := []appReport{}
 	for _, a := range d.apps.all() {
 		reports = append(reports, a.report(time.Now()))
@@ -22,7 +21,7 @@ func (d *daemon) metricsPage() []byte {
 			p.Sample(g.value(&r), "app", r.Name)
 		}
 	}
-	writeWorkers(&p, reports)
+	writeWorkers(p, reports)
 	p.Metric("frontd_connections_open", metrics.Gauge, "Connections of clients, by listener.")
 	for _, door := range d.doors {
 		p.Sample(float64(door.open()), "listener", doorURL(door))
@@ -31,8 +30,6 @@ func (d *daemon) metricsPage() []byte {
 	p.Sample(float64(d.log.lost()))
 	p.Metric("frontd_info", metrics.Gauge, "The version of frontd.")
 	p.Sample(1, "version", version, "goos", runtime.GOOS, "goarch", runtime.GOARCH)
-	metrics.WriteProcess(&p)
-	return p.Bytes()
 }
 
 // appGauges are one number an application.

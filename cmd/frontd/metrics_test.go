@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -81,8 +82,19 @@ func (r *running) killWorker() error {
 func TestMetricsAreDocumented(t *testing.T) {
 	dir := t.TempDir()
 	r := serve(t, dir, configure(t, dir, oneDemo)...)
+	// What has no sample yet is not served: one request of a worker, and one that is refused.
+	r.get("/hello")
+	r.do(http.MethodTrace, "/hello", "", nil)
+	var page string
+	counterpart.Await(t, "a failure to be counted", patience, func() error {
+		page = r.fetchNumbers(r.numbers() + "/metrics").body
+		if !strings.Contains(page, `cause="method-not-allowed"`) || !strings.Contains(page, "frontd_request_worker_seconds_sum{") {
+			return errors.New("not yet in " + page)
+		}
+		return nil
+	})
 	served := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(r.fetchNumbers(r.numbers()+"/metrics").body, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(page, -1) {
 		served[m[1]] = m[2]
 	}
 	doc, err := os.ReadFile("../../docs/metrics.md")
@@ -90,7 +102,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	described := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (counter|gauge|histogram) ").FindAllStringSubmatch(string(doc), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (counter|gauge|histogram|summary) ").FindAllStringSubmatch(string(doc), -1) {
 		described[m[1]] = m[2]
 	}
 	if len(served) < 20 || !reflect.DeepEqual(served, described) {

@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"app/wsgi":             {},
 	"http1":                {},
 	"front":                {"fcgi", "http1", "incident"},
-	"metrics":              {},
+	"metrics":              {"github.com/prometheus/client_golang"},
 	"incident":             {},
 	"importer":             {},
 	"config":               {"configs", "github.com/pelletier/go-toml/v2"},

@@ -1,95 +1,75 @@
 package metrics
 
 import (
-	"math"
-	"strconv"
-	"strings"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// ContentType is that of what a Page holds: the text format of Prometheus.
-const ContentType = "text/plain; version=0.0.4; charset=utf-8"
+// Handler serves what fill writes, and what is known of this process and of
+// Go's runtime. fill is called for each scrape, by several at once if there are
+// several.
+func Handler(fill func(*Page)) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(filler(fill), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
+}
+
+// A filler is a collector whose metrics are known when it is asked: which
+// applications there are changes with a reload.
+type filler func(*Page)
+
+func (filler) Describe(chan<- *prometheus.Desc) {}
+
+func (fill filler) Collect(to chan<- prometheus.Metric) { fill(&Page{to: to}) }
 
 // A Type is what a metric is.
-type Type string
+type Type = prometheus.ValueType
 
 // Types of metrics.
 const (
-	Counter   Type = "counter"
-	Gauge     Type = "gauge"
-	Histogram Type = "histogram"
+	Counter = prometheus.CounterValue
+	Gauge   = prometheus.GaugeValue
 )
 
-// A Page is what one scrape gets. Its zero value is empty.
+// A Page is what one scrape gets.
 type Page struct {
-	text []byte
-	name string // of the current metric
+	to         chan<- prometheus.Metric
+	name, help string // of the current metric
+	kind       Type
 }
-
-// Bytes returns the page.
-func (p *Page) Bytes() []byte { return p.text }
 
 // Metric begins a metric; the samples that follow are its own. Each metric is
 // begun once.
-func (p *Page) Metric(name string, t Type, help string) {
-	p.name = name
-	p.text = append(p.text, "# HELP "+name+" "+helpEscapes.Replace(help)+"\n# TYPE "+name+" "+string(t)+"\n"...)
-}
+func (p *Page) Metric(name string, t Type, help string) { p.name, p.kind, p.help = name, t, help }
 
 // Sample writes a value of the current metric. labels are names and values in turn.
-func (p *Page) Sample(value float64, labels ...string) { p.sample("", value, labels, "", "") }
+func (p *Page) Sample(value float64, labels ...string) {
+	desc, values := p.describe(labels)
+	p.to <- prometheus.MustNewConstMetric(desc, p.kind, value, values...)
+}
 
-// Buckets writes the samples of a histogram, in seconds.
+// Buckets writes a histogram of the current metric's name, in seconds.
 func (p *Page) Buckets(c *Counts, labels ...string) {
-	var below uint64
-	for i, n := range c.Buckets {
-		below += n
-		le := "+Inf"
-		if i < len(Bounds) {
-			le = number(Bounds[i].Seconds())
-		}
-		p.sample("_bucket", float64(below), labels, "le", le)
+	below, cumulative := uint64(0), make(map[float64]uint64, len(Bounds))
+	for i, bound := range Bounds {
+		below += c.Buckets[i]
+		cumulative[bound.Seconds()] = below
 	}
-	p.sample("_sum", c.Sum.Seconds(), labels, "", "")
-	p.sample("_count", float64(below), labels, "", "")
+	desc, values := p.describe(labels)
+	p.to <- prometheus.MustNewConstHistogram(desc, c.Count(), c.Sum.Seconds(), cumulative, values...)
 }
 
-func (p *Page) sample(suffix string, value float64, labels []string, name, text string) {
-	b := append(append(p.text, p.name...), suffix...)
-	separator := byte('{')
+func (p *Page) describe(labels []string) (desc *prometheus.Desc, values []string) {
+	var names []string
 	for i := 0; i+1 < len(labels); i += 2 {
-		b = appendLabel(b, separator, labels[i], labels[i+1])
-		separator = ','
+		names = append(names, labels[i])
+		values = append(values, labels[i+1])
 	}
-	if name != "" {
-		b = appendLabel(b, separator, name, text)
-		separator = ','
-	}
-	if separator == ',' {
-		b = append(b, '}')
-	}
-	b = append(append(append(b, ' '), number(value)...), '\n')
-	p.text = b
-}
-
-func appendLabel(b []byte, separator byte, name, value string) []byte {
-	b = append(append(append(b, separator), name...), '=', '"')
-	return append(append(b, labelEscapes.Replace(value)...), '"')
-}
-
-// What the format wants escaped.
-var (
-	helpEscapes  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
-	labelEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-)
-
-func number(v float64) string {
-	switch {
-	case math.IsInf(v, 1):
-		return "+Inf"
-	case math.IsInf(v, -1):
-		return "-Inf"
-	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
+	return prometheus.NewDesc(p.name, p.help, names, nil), values
 }
 
 // Write adds the numbers of all requests.
@@ -103,7 +83,7 @@ func (s *Set) Write(p *Page) {
 		{"frontd_request_queue_seconds", "Time that a request waited for a free worker.", func(c *series) *histogram { return &c.queue }},
 		{"frontd_request_worker_seconds", "Time that a worker had a request.", func(c *series) *histogram { return &c.worker }},
 	} {
-		p.Metric(h.name, Histogram, h.help)
+		p.Metric(h.name, Gauge, h.help) // a histogram has no kind of its own
 		s.each(func(app string, a *App) {
 			for i := range a.classes {
 				if c := h.of(&a.classes[i]).read(); c.Count() > 0 {

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package metrics
-
-// processUsage knows nothing where there is no /proc as Linux has it.
-func processUsage() usage { return unknownUsage }
