@@ -22,6 +22,11 @@ const (
 const (
 	maxChunkLine = 4096     // bytes of a chunk's size and extensions, net/http's own limit
 	maxTrailers  = 16 << 10 // bytes of all trailers
+
+	// chunkAllowance and maxExcess bound extensions over a whole body, which
+	// count for no limit of its size: else a byte of it could cost a line of 4 KiB.
+	chunkAllowance = 16
+	maxExcess      = 16 << 10
 )
 
 // A body is a request's body. Read returns io.EOF only where the message says
@@ -38,6 +43,7 @@ type body struct {
 	state   bodyState
 	left    int64 // bytes of the body or the chunk to come
 	trailer int   // bytes of trailers so far
+	excess  int64 // bytes of chunks' lines beyond what honest ones need, so far
 	err     error // that every further Read returns
 	closed  bool
 
@@ -201,6 +207,12 @@ func (b *body) size(line []byte) error {
 	n, ok := number(digits, 16)
 	if !ok || !allIn(extension, inValue) {
 		return RuleChunkSize
+	}
+	// A line's allowance is its own digits and a half of its chunk: what is over
+	// it adds up, and a sender of real chunks works it off again.
+	b.excess = max(0, b.excess+int64(len(line))-chunkAllowance-n/2)
+	if b.excess > maxExcess {
+		return RuleChunkExcess
 	}
 	if b.state, b.left = inData, n; n == 0 {
 		b.state = inTrailers

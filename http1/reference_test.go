@@ -208,14 +208,14 @@ func (m *message) judge(h http.Header) bool {
 
 // chunks takes a chunked body, as far as it is well-formed.
 func (m *message) chunks(raw string) (rest string) {
-	for {
+	for excess := int64(0); ; {
 		line, after, ok := strings.Cut(raw, "\r\n")
 		size := refChunk.FindStringSubmatch(line)
 		if !ok || size == nil || len(line) > 4096 {
 			return ""
 		}
 		n, err := strconv.ParseInt(size[1], 16, 64)
-		if err != nil {
+		if excess = max(0, excess+int64(len(line))-16-n/2); err != nil || excess > 16<<10 {
 			return ""
 		}
 		if n == 0 {

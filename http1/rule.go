@@ -47,6 +47,7 @@ var (
 	RuleSlowHead    = rule("slow-head", 408, "head not complete in time")                            // RFC 9110 §15.5.9
 	RuleChunkSize   = rule("chunk-size", 400, "malformed chunk size")                                // §7.1
 	RuleChunkLine   = rule("chunk-line", 400, "chunk's size and extensions over their limit")        // §7.1.1: ought to limit
+	RuleChunkExcess = rule("chunk-excess", 400, "chunks' extensions over their limit")               // §7.1.1: ought to limit the total
 	RuleChunkEnd    = rule("chunk-end", 400, "chunk longer than its size")                           // §7.1
 	RuleTrailer     = rule("trailer", 400, "malformed trailer")                                      // §7.1.2
 	RuleTrailerKind = rule("trailer-kind", 400, "field in a trailer that belongs in the head")       // RFC 9110 §6.5.1

@@ -114,6 +114,8 @@ var vectors = []struct {
 	{"bare LF in an extension", chunks("3;x\nabc\r\n0\r\n\r\n"), []int{400}, RuleLineEnd},
 	{"bare CR in an extension", chunks("3;x\rabc\r\n\r\n0\r\n\r\n"), []int{400}, RuleLineEnd},
 	{"endless extension", chunks("3;" + strings.Repeat("x", 9<<10)), []int{400}, RuleChunkLine},
+	{"long extensions of small chunks", chunks(strings.Repeat("1;"+strings.Repeat("x", 3000)+"\r\na\r\n", 8)), []int{400}, RuleChunkExcess},
+	{"short extensions of many chunks", chunks(strings.Repeat("1;x=y\r\na\r\n", 3000) + "0\r\n\r\n"), []int{200, 200}, nil},
 	{"chunk longer than its size", chunks("3\r\nabcd\r\n0\r\n\r\n"), []int{400}, RuleChunkEnd},
 	{"chunk that ends in LF", chunks("3\r\nabc\n0\r\n\r\n"), []int{400}, RuleChunkEnd},
 	{"length as a trailer", chunks("0\r\nContent-Length: 5\r\n\r\n"), []int{400}, RuleTrailerKind},
