@@ -1,0 +1,350 @@
+package incident
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// Defaults and bounds of a Recorder.
+const (
+	DefaultKeep = 500      // incidents
+	DefaultSize = 64 << 20 // bytes of them on disk
+
+	maxSeen      = 8               // occurrences kept of one incident
+	queueSize    = 64              // new incidents on their way to the disk
+	looksASecond = 1000            // tracebacks read; a known one told in the same words needs no reading
+	newASecond   = 5               // new incidents of one application
+	newAtOnce    = 50              // likewise, after a quiet time
+	maxApps      = 256             // applications whose rates are kept apart
+	maxKnown     = 4096            // texts that are known
+	flushEvery   = 2 * time.Second // counts go to the disk
+	maxLate      = 32              // additions that came before their incident
+)
+
+// Options say where and how much a Recorder keeps.
+type Options struct {
+	Directory string // of the store; made when there is something to keep
+	Keep      int    // incidents; 0: DefaultKeep
+	Size      int64  // bytes; 0: DefaultSize
+
+	// New, if not nil, is told of each new incident once it is kept: on the
+	// recorder's own goroutine, which it holds up. It must not change it.
+	New func(*Incident)
+	// Again, if not nil, is told every few seconds of those that came again.
+	Again func([]Summary)
+	// Trouble, if not nil, is told of what could not be kept: an error of the
+	// disk, or what a storm had more than the bounds allow.
+	Trouble func(error)
+}
+
+// A Report is what is known of an error at the moment it is met.
+type Report struct {
+	Kind   Kind
+	Cause  string
+	Detail string
+	App    string
+	Status int
+	Time   time.Time
+	// Place tells errors without a traceback apart: the method and path.
+	Place   string
+	Text    []byte // that may have a traceback, as the request's stderr; it is not kept
+	Request string // id
+	PID     int
+	// Fill adds the rest of what is known, with secrets as it may be. It is
+	// called before Record returns, and only for an incident that is new.
+	Fill func(*Incident)
+	// Folders have the application's sources; Redactor takes its secrets out.
+	Folders  []string
+	Redactor *Redactor
+	// Locals keeps local variables: in development only.
+	Locals bool
+}
+
+// A Summary is an incident in short.
+type Summary struct {
+	ID    string       `json:"id"`
+	Kind  Kind         `json:"kind"`
+	App   string       `json:"app,omitempty"`
+	Title string       `json:"title"`
+	First time.Time    `json:"first"`
+	Last  time.Time    `json:"last"`
+	Count uint64       `json:"count"`
+	Seen  []Occurrence `json:"seen,omitempty"`
+}
+
+// A Recorder keeps incidents. Its methods are safe for several goroutines, and
+// Record never waits for the disk.
+type Recorder struct {
+	// Immutable.
+	options Options
+	seed    maphash.Seed
+	queue   chan job
+	stop    chan struct{}
+	done    chan struct{}
+
+	files sync.Mutex // guards store: the writer's, and readers'
+	store store
+
+	mu      sync.Mutex // guards the fields below
+	index   map[string]*entry
+	known   map[uint64]string // id by the text that told it
+	looks   bucket
+	rates   map[string]*bucket // of new ones by application
+	dirty   map[string]bool
+	size    int64
+	dropped uint64 // not kept: the bounds were reached
+	late    []addition
+	closed  bool
+}
+
+type entry struct {
+	Summary
+	size int64
+}
+
+// A job is one thing for the writer to do.
+type job struct {
+	incident *Incident
+	report   *Report // of a new one: how to clean it
+	add      func(*Incident)
+	clean    *Redactor
+	id       string
+	flushed  chan struct{} // closed when all before it is on disk
+}
+
+// An addition is for an incident of a request that has none yet.
+type addition struct {
+	request string
+	clean   *Redactor
+	add     func(*Incident)
+}
+
+// Open reads what is kept. The caller closes the Recorder.
+func Open(o Options) (*Recorder, error) {
+	if o.Keep <= 0 {
+		o.Keep = DefaultKeep
+	}
+	if o.Size <= 0 {
+		o.Size = DefaultSize
+	}
+	r := &Recorder{
+		options: o, seed: maphash.MakeSeed(), store: store{dir: o.Directory},
+		queue: make(chan job, queueSize), stop: make(chan struct{}), done: make(chan struct{}),
+		index: make(map[string]*entry), known: make(map[uint64]string), rates: make(map[string]*bucket), dirty: make(map[string]bool),
+		looks: bucket{rate: looksASecond, most: looksASecond},
+	}
+	list, sizes, torn, err := r.store.load()
+	if err != nil {
+		return nil, err
+	}
+	for n, i := range list {
+		r.index[i.ID] = &entry{summary(i), sizes[n]}
+		r.size += sizes[n]
+	}
+	if torn > 0 {
+		r.trouble(fmt.Errorf("%d files of the incident store were not whole and are gone", torn))
+	}
+	r.evict("")
+	go r.write()
+	// Close waits for its end.
+	return r, nil
+}
+
+func summary(i *Incident) Summary {
+	return Summary{ID: i.ID, Kind: i.Kind, App: i.App, Title: i.Title(), First: i.First, Last: i.Last, Count: i.Count, Seen: i.Seen}
+}
+
+// Record counts an error, and keeps it if it is new. It returns the id of its
+// incident, "" where there are more errors than are looked at.
+func (r *Recorder) Record(p Report) (id string) {
+	key := r.key(&p)
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return ""
+	}
+	if id, ok := r.known[key]; ok && r.countLocked(id, &p) {
+		r.mu.Unlock()
+		return id
+	}
+	if !r.looks.take(p.Time) {
+		r.dropped++
+		r.mu.Unlock()
+		return ""
+	}
+	r.mu.Unlock()
+
+	i := &Incident{Kind: p.Kind, Cause: p.Cause, Detail: p.Detail, App: p.App, Status: p.Status, First: p.Time, Last: p.Time, Count: 1}
+	text := string(p.Text)
+	if i.Traceback = Parse(text); i.Traceback == nil {
+		i.Raw = text
+	}
+	i.Fingerprint = fingerprint(i, p.Place)
+	i.ID = IDOf(i.Fingerprint)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.countLocked(i.ID, &p) {
+		r.learn(key, i.ID)
+		return i.ID
+	}
+	if r.closed || !r.rate(p.App).take(p.Time) {
+		r.dropped++
+		return ""
+	}
+	if p.Fill != nil {
+		p.Fill(i)
+	}
+	i.Seen = p.occurrence(nil)
+	p.Text, p.Fill = nil, nil
+	select {
+	case r.queue <- job{incident: i, report: &p}:
+	default:
+		r.dropped++
+		return ""
+	}
+	r.index[i.ID] = &entry{Summary: Summary{ID: i.ID, Kind: i.Kind, App: i.App, First: i.First, Last: i.Last, Count: 1, Seen: i.Seen}}
+	r.learn(key, i.ID)
+	r.addLate(i.ID, p.Request)
+	return i.ID
+}
+
+// key tells texts apart that are the same word for word.
+func (r *Recorder) key(p *Report) uint64 {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	for _, s := range []string{p.App, string(p.Kind), p.Cause, p.Place, p.Detail} {
+		h.WriteString(s)
+		h.WriteByte(0)
+	}
+	h.Write(p.Text)
+	return h.Sum64() ^ uint64(p.Status)
+}
+
+// learn has the next report of the same words need no reading. r.mu is held.
+func (r *Recorder) learn(key uint64, id string) {
+	if len(r.known) >= maxKnown {
+		clear(r.known)
+	}
+	r.known[key] = id
+}
+
+// countLocked counts one that is known.
+func (r *Recorder) countLocked(id string, p *Report) bool {
+	e := r.index[id]
+	if e == nil {
+		return false
+	}
+	e.Count++
+	if p.Time.After(e.Last) {
+		e.Last = p.Time
+	}
+	e.Seen = p.occurrence(e.Seen)
+	r.dirty[id] = true
+	r.addLate(id, p.Request)
+	return true
+}
+
+func (p *Report) occurrence(seen []Occurrence) []Occurrence {
+	if p.Request == "" && p.PID == 0 {
+		return seen
+	}
+	if len(seen) >= maxSeen {
+		seen = seen[len(seen)-maxSeen+1:]
+	}
+	return append(seen[:len(seen):len(seen)], Occurrence{Time: p.Time, Request: p.Request, PID: p.PID}) // readers have the old one
+}
+
+func (r *Recorder) rate(app string) *bucket {
+	b := r.rates[app]
+	if b == nil {
+		if len(r.rates) >= maxApps {
+			clear(r.rates)
+		}
+		b = &bucket{rate: newASecond, most: newAtOnce}
+		r.rates[app] = b
+	}
+	return b
+}
+
+// Add adds what became known later to the incident of a request: the stacks
+// of a worker, its end. add is called on the writer's goroutine, and must leave
+// what is there already; what it adds is cleaned then.
+func (r *Recorder) Add(request string, clean *Redactor, add func(*Incident)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, e := range r.index {
+		for _, o := range e.Seen {
+			if o.Request == request {
+				r.enqueue(job{id: id, add: add, clean: clean})
+				return
+			}
+		}
+	}
+	if len(r.late) >= maxLate {
+		r.late = append(r.late[:0:0], r.late[1:]...)
+	}
+	r.late = append(r.late, addition{request, clean, add})
+}
+
+func (r *Recorder) addLate(id, request string) {
+	for n, a := range r.late {
+		if a.request == request {
+			r.late = append(r.late[:n:n], r.late[n+1:]...)
+			r.enqueue(job{id: id, add: a.add, clean: a.clean})
+			return
+		}
+	}
+}
+
+func (r *Recorder) enqueue(j job) {
+	if r.closed {
+		return
+	}
+	select {
+	case r.queue <- j:
+	default:
+		r.dropped++
+	}
+}
+
+// Close writes what is not on disk yet.
+func (r *Recorder) Close() {
+	r.mu.Lock()
+	closed := r.closed
+	r.closed = true
+	r.mu.Unlock()
+	if !closed {
+		close(r.stop)
+	}
+	<-r.done
+}
+
+// ErrUnknown is what Get returns for an id that there is no incident of.
+var ErrUnknown = errors.New("no such incident")
+
+// A bucket lets so many a second pass.
+type bucket struct {
+	rate, most float64
+	left       float64
+	at         time.Time
+}
+
+func (b *bucket) take(now time.Time) bool {
+	if b.at.IsZero() {
+		b.left = b.most
+	} else if d := now.Sub(b.at); d > 0 {
+		b.left = min(b.most, b.left+b.rate*d.Seconds())
+	}
+	if now.After(b.at) {
+		b.at = now
+	}
+	if b.left < 1 {
+		return false
+	}
+	b.left--
+	return true
+}

@@ -1,0 +1,142 @@
+package incident
+
+import (
+	"strings"
+	"testing"
+)
+
+// secret stands in every hostile shape below; it must be in no result.
+const secret = "hunter2-Xk9"
+
+func TestSecretsAreRemoved(t *testing.T) {
+	r := NewRedactor("customer_no", "Größe")
+	for _, c := range []struct{ why, got string }{
+		{"authorization", r.Header("AuThOrIzAtIoN", "Bearer "+secret)},
+		{"cookie", r.Header("Cookie", "a=b; c="+secret)},
+		{"api key", r.Header("x-API-key", secret)},
+		{"configured header", r.Header("X-Customer-No", secret)},
+		{"credentials within a header's value", r.Header("X-Forwarded-Uri", "/?a=b&access_token="+secret)},
+		{"query", r.URL("https://h/p?user=x&Pass%77ord=" + secret + "&y=1")},
+		{"name encoded twice", r.URL("/?p%2561ssword=" + secret)},
+		{"semicolons", r.URL("/?a=1;session=" + secret + ";b=2")},
+		{"configured name, encoded", r.URL("/?Gr%C3%B6%C3%9Fe=" + secret)},
+		{"userinfo", r.URL("https://user:" + secret + "@h/p")},
+		{"fragment", r.URL("/cb#access_token=" + secret)},
+		{"a URL within", r.URL("/go?next=https%3A%2F%2Fh%2F%3Ftoken%3D" + secret)},
+		{"full-width letters", r.Query("ｐａｓｓword=" + secret)},
+		{"brackets", r.Query("user[pass-word]=" + secret)},
+		{"JSON", r.JSON(`{"a":{"b":[{"PassWord":"` + secret + `"}]}}`)},
+		{"JSON, a table of secrets", r.JSON(`{"secrets":{"a":["` + secret + `",{"b":"` + secret + `"}],"c":1},"d":2}`)},
+		{"JSON, an escaped name", r.JSON(`{"p\u0061ssword" : "` + secret + `"}`)},
+		{"JSON, cut in the value", r.JSON(`{"password":"` + secret)},
+		{"JSON, cut in a list", r.JSON(`{"tokens":["a","` + secret)},
+		{"JSON within JSON", r.JSON(`{"payload":"{\"password\":\"` + secret + `\"}"}`)},
+		{"JSON, escaped quotes", r.JSON(`{"password":"a\"` + secret + `","b":"c"}`)},
+		{"JSON, a token as free text", r.JSON(`{"note":"use Bearer ` + secret + ` now"}`)},
+		{"text", r.Text("login failed: password=" + secret + " user=x")},
+		{"text, quoted", r.Text(`{'password': '` + secret + `', 'user': 'x'}`)},
+		{"text, quoted with spaces", r.Text(`"secret_key" : "a b ` + secret + ` c"`)},
+		{"text, a hash", r.Text(`{"api_key"=>"` + secret + `"}`)},
+		{"text, bytes", r.Text(`password=b'` + secret + `'`)},
+		{"text, a header", r.Text("Authorization: Basic " + secret + " more" + secret)},
+		{"text, cookies", r.Text("Cookie: a=b; c=" + secret)},
+		{"text, XML", r.Text("<a><user.password type='x'>" + secret + "</user.password></a>")},
+		{"text, a URL", r.Text("connect postgres://u:" + secret + "@db/x failed")},
+		{"text, a key", r.Text("-----BEGIN RSA PRIVATE KEY-----\n" + secret + "\n-----END RSA PRIVATE KEY-----")},
+		{"text, half a key", r.Text("-----BEGIN PRIVATE KEY-----\n" + secret)},
+		{"text, a web token", r.Text("got eyJhbGciOiJI.eyJ" + secret + ".abc")},
+		{"code", r.Code(`connect(user="x", password="` + secret + `")`)},
+	} {
+		if strings.Contains(c.got, "hunter2") || strings.Contains(c.got, "Xk9") {
+			t.Errorf("%s: %s", c.why, c.got)
+		}
+		if !strings.Contains(c.got, Removed) && !strings.Contains(c.got, "%5Bremoved%5D") {
+			t.Errorf("%s: %s does not say that something is gone", c.why, c.got)
+		}
+	}
+}
+
+func TestBodies(t *testing.T) {
+	r := NewRedactor()
+	multipart := "--B\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\nann\r\n" +
+		"--B\r\nContent-Disposition: form-data; name*=utf-8''pass%77ord\r\n\r\n" + secret + "\r\n" +
+		"--B\r\nContent-Disposition: form-data; name=\"PASS\"\r\n\r\n" + secret + "\r\n" +
+		"--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"id_rsa\"\r\nContent-Type: text/plain\r\n\r\n" + secret + "\r\n--B--\r\n"
+	for _, c := range []struct{ why, kind, encoding, body, want string }{
+		{"form", "application/x-www-form-urlencoded", "", "user=ann+b&passw%6Frd=" + secret, "user=ann b|passw%6Frd"},
+		{"multipart", "multipart/form-data; boundary=B", "", multipart, "user=ann|PASS=[removed]|id_rsa"},
+		{"multipart, cut", "multipart/form-data; boundary=B", "", multipart[:200], "user=ann"},
+		{"multipart, another boundary", "multipart/form-data; boundary=C", "", multipart, "not understood"},
+		{"multipart, none", "multipart/form-data", "", multipart, "not kept"},
+		{"json", "application/json", "", `{"user":"ann","pin":{"otp":"` + secret + `"}}`, `"user":"ann"`},
+		{"json of another type", "application/vnd.x+json", "", `[{"api-key":"` + secret + `"}]`, `"api-key":"[removed]"`},
+		{"json, called a form", "text/plain", "", `{"password":"` + secret + `"}`, Removed},
+		{"form, without a type", "", "", "a=b&token=" + secret, "a=b&token=[removed]"},
+		{"form, a broken type", "application/x-www-form-urlencoded; charset", "", "a=b&token=" + secret, "a=b"},
+		{"compressed", "application/json", "gzip", `{"password":"` + secret + `"}`, "not kept"},
+		{"binary", "application/octet-stream", "", "\x00\x01" + secret, "not kept"},
+		{"xml", "application/xml", "", "<x><password>" + secret + "</password></x>", "<password>[removed]</"},
+	} {
+		form, text := r.Body(c.kind, c.encoding, []byte(c.body))
+		got := text
+		for _, f := range form {
+			got += "|" + f.Name + "=" + f.Value
+		}
+		if strings.Contains(got, secret) {
+			t.Errorf("%s: %s", c.why, got)
+		}
+		for want := range strings.SplitSeq(c.want, "|") {
+			if want = unescape(want); !strings.Contains(got, want) {
+				t.Errorf("%s: %s\nhas no %s", c.why, got, want)
+			}
+		}
+	}
+}
+
+func TestPlainStays(t *testing.T) {
+	r := NewRedactor()
+	for _, s := range []string{
+		"KeyError: 'colour'", "at main.pl line 12.", "ZeroDivisionError: division by zero",
+		`{"user": "ann", "n": 12, "list": [1, 2]}`, "GET /a?b=c&d=e", "user=ann author=bob", "File \"/srv/app.py\", line 3, in view",
+		"order 20261121 of 1234567", "<a>b</a>", "def login(user, password):", "phone 0049 30 1234567",
+	} {
+		if got := r.Text(s); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+	if got, want := r.Code(`password = form["password"]`), `password = form["password"]`; got != want {
+		t.Errorf("code %q became %q", want, got)
+	}
+	if got := r.URL("https://h/a?b=c&d=%20e#f"); got != "https://h/a?b=c&d=%20e#f" {
+		t.Errorf("URL became %q", got)
+	}
+}
+
+func TestCardNumbers(t *testing.T) {
+	if got := NewRedactor().Text("paid by 4111 1111 1111 1111, order 4111 1111 1111 1112"); strings.Contains(got, "1111 1111 1111 1111") || !strings.Contains(got, "1112") {
+		t.Error(got)
+	}
+}
+
+func FuzzRedactor(f *testing.F) {
+	for _, s := range []string{`{"password":"x"}`, "a=b&token=c", "password='x", "https://a:b@c/?d=e", "--B\r\n\r\n"} {
+		f.Add(s)
+	}
+	r := NewRedactor("x")
+	f.Fuzz(func(t *testing.T, s string) {
+		r.Text(s)
+		r.URL(s)
+		r.Code(s)
+		r.Body("application/json", "", []byte(s))
+		r.Body("multipart/form-data; boundary=B", "", []byte(s))
+		// Whatever comes before it, a value behind a secret name is gone.
+		if !strings.ContainsAny(s, `"\`) {
+			if got := r.JSON(`{"` + plain(s) + `":[],"password":"` + secret + `"}`); strings.Contains(got, secret) {
+				t.Errorf("%q", got)
+			}
+		}
+		if got := r.Query(s + "&password=" + secret); strings.Contains(got, secret) {
+			t.Errorf("%q", got)
+		}
+	})
+}
