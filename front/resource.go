@@ -7,44 +7,62 @@ import (
 	"net/http"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// A Resource is what a path stands for in a PHP application's root. Either
-// ScriptFilename or File is set.
+// A Resource is what a path stands for in a folder of programs and files.
+// Either ScriptFilename or File is set.
 type Resource struct {
 	DocumentRoot   string // absolute, links resolved when the root was opened
 	ScriptFilename string // absolute
-	ScriptName     string // the script's path in the URL, mount prefix included: "/blog/index.php"
-	PathInfo       string // what follows the script in the URL, "" or "/…"
+	ScriptName     string // the program's path in the URL, mount prefix included: "/blog/index.php"
+	PathInfo       string // what follows the program in the URL, "" or "/…"
 	File           string // a plain file to serve, relative to the root
 }
 
 // errIsFolder asks for a redirect: a folder's path came without its slash.
 var errIsFolder = errors.New("a folder, not a file")
 
-// PHP finds the script that a path means and hands the request on with
+// A FolderConfig says what a Folder finds, and who runs it.
+type FolderConfig struct {
+	Root string
+	// Programs have, by the extension of a file's name (".php"), who runs such
+	// files; nil is nobody: they are 404. Files of all other extensions are sent
+	// as they are.
+	Programs map[string]http.Handler
+	// Index are the names that stand for a folder, the first that is there.
+	Index []string
+	// Controller, if not "", is the program in the root that gets every path
+	// which means no file, and reads REQUEST_URI: "index.php".
+	Controller string
+}
+
+// A Folder finds the program that a path means and hands the request on with
 // Exchange.Resource set, or serves the file that it means. In order:
 //
-//  1. a segment that is a file with ".php" ends the script's name, the rest is PATH_INFO;
-//  2. a folder's index.php, or index.html (301 first, if the slash is missing);
-//  3. any other file, as it is; never one that PHP could run (.php5, .phtml, .phar, …);
-//  4. the front controller /index.php, PATH_INFO empty: it reads REQUEST_URI
-//     (nginx: try_files $uri $uri/ /index.php);
+//  1. a segment that is a file with an extension of Programs ends the program's
+//     name, the rest is PATH_INFO;
+//  2. a folder's index (301 first, if the slash is missing);
+//  3. any other file, as it is; never one that may be a program's source (.php5,
+//     .phtml, .pyc, a copy that an editor left: .py~);
+//  4. the Controller, PATH_INFO empty (nginx: try_files $uri $uri/ /index.php);
 //  5. 404.
 //
 // Names that begin with a dot are 404, and so is what links lead to outside
 // of the root.
-type PHP struct {
-	dir    string
-	static *Static
-	next   http.Handler
+type Folder struct {
+	FolderConfig
+	dir     string
+	static  *Static
+	endings []string // Programs' extensions, sorted
+	sources []string // parts of names, lower case, that are never sent
 }
 
-// NewPHP opens a document root. Its links are resolved now, so that a
-// deployment that turns a link shows at the next reload, for all files at once.
-func NewPHP(root string, next http.Handler) (*PHP, error) {
-	dir, err := filepath.Abs(root)
+// NewFolder opens a folder. Its links are resolved now, so that a deployment
+// that turns a link shows at the next reload, for all files at once.
+func NewFolder(c FolderConfig) (*Folder, error) {
+	dir, err := filepath.Abs(c.Root)
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
 	}
@@ -55,87 +73,117 @@ func NewPHP(root string, next http.Handler) (*PHP, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PHP{dir: dir, static: static, next: next}, nil
+	f := &Folder{FolderConfig: c, dir: dir, static: static}
+	for ext := range c.Programs {
+		f.endings = append(f.endings, ext)
+		f.sources = append(f.sources, strings.ToLower(ext))
+		if ext == ".php" { // whatever Debian's or a shared host's configuration would run
+			f.sources = append(f.sources, ".pht", ".phar")
+		}
+	}
+	slices.Sort(f.endings)
+	return f, nil
+}
+
+// NewPHP opens the document root of a PHP application: next runs its scripts,
+// which are the files of these extensions, and .php ones without any given
+// (php-fpm: security.limit_extensions). What is no file is /index.php's.
+func NewPHP(root string, next http.Handler, extensions ...string) (*Folder, error) {
+	programs := map[string]http.Handler{".php": next}
+	if len(extensions) > 0 && !slices.Contains(extensions, ".php") {
+		programs[".php"] = nil
+	}
+	for _, ext := range extensions {
+		programs[ext] = next
+	}
+	return NewFolder(FolderConfig{
+		Root: root, Programs: programs, Index: []string{"index.php", "index.html"}, Controller: "index.php",
+	})
 }
 
 // Close gives the root back.
-func (p *PHP) Close() error { return p.static.Close() }
+func (f *Folder) Close() error { return f.static.Close() }
 
-func (p *PHP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *Folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := ExchangeOf(r)
 	mount := ""
 	if x.Route != nil {
 		mount = x.Route.MountPrefix
 	}
-	res, err := p.find(mount, x)
+	res, err := f.find(mount, x)
 	switch {
 	case errors.Is(err, errIsFolder):
 		redirectToFolder(w, r, x)
 	case err != nil:
 		failFile(w, r, err)
 	case res.File != "":
-		p.static.serveFile(w, r, res.File)
+		f.static.serveFile(w, r, res.File)
 	default:
 		x.Resource = &res
-		p.next.ServeHTTP(w, r)
+		f.Programs[path.Ext(res.ScriptFilename)].ServeHTTP(w, r)
 	}
 }
 
-// FindPHP does for one path what PHP does for each request. path is clean:
+// Find does for one path what a Folder does for each request. path is clean:
 // decoded, without dot segments.
-func (p *PHP) FindPHP(path string) (Resource, error) {
-	return p.find("", &Exchange{Path: path, routePath: path})
+func (f *Folder) Find(path string) (Resource, error) {
+	return f.find("", &Exchange{Path: path, routePath: path})
 }
 
-func (p *PHP) find(mount string, x *Exchange) (Resource, error) {
+func (f *Folder) find(mount string, x *Exchange) (Resource, error) {
+	none := &fs.PathError{Op: "find", Path: x.Path, Err: fs.ErrNotExist}
 	// In routePath an encoded slash is still encoded, so that it is never a
 	// separator of file names; before the first of them both paths are alike.
 	route, ok := strings.CutPrefix(x.routePath, mount)
 	if !ok || isHidden(route) {
-		return Resource{}, &fs.PathError{Op: "find", Path: x.Path, Err: fs.ErrNotExist}
+		return Resource{}, none
 	}
-	if end, err := p.scriptEnd(route); err != nil {
+	if end, err := f.programEnd(route); err != nil {
 		return Resource{}, err
 	} else if end > 0 && !(x.EncodedSlash && strings.ContainsAny(route[:end], `%\`)) {
-		return p.script(mount, route[:end], x.Path[len(mount)+end:]), nil
+		return f.program(mount, route[:end], x.Path[len(mount)+end:], none)
 	}
 	if !x.EncodedSlash {
-		if res, err := p.whole(mount, route); err != nil || res.File != "" || res.ScriptFilename != "" {
+		if res, err := f.whole(mount, route, none); err != nil || res.File != "" || res.ScriptFilename != "" {
 			return res, err
 		}
 	}
-	if p.isFile("index.php") {
-		return p.script(mount, "/index.php", ""), nil
+	if f.Controller != "" && f.isFile(f.Controller) {
+		return f.program(mount, "/"+f.Controller, "", none)
 	}
-	return Resource{}, &fs.PathError{Op: "find", Path: x.Path, Err: fs.ErrNotExist}
+	return Resource{}, none
 }
 
-// scriptEnd returns the length of route up to the first segment that is a
-// file ending in ".php", or 0.
-func (p *PHP) scriptEnd(route string) (int, error) {
-	for at := 0; ; {
-		i := strings.Index(route[at:], ".php")
-		if i < 0 {
-			return 0, nil
+// programEnd returns the length of route up to the first segment that is a
+// file with an extension of Programs, or 0.
+func (f *Folder) programEnd(route string) (int, error) {
+	for at := 0; at < len(route); {
+		end := len(route)
+		if i := strings.IndexByte(route[at+1:], '/'); i >= 0 {
+			end = at + 1 + i
 		}
-		at += i + len(".php")
-		if at < len(route) && route[at] != '/' {
-			continue // index.phpx, index.php.txt
+		if at = end; !f.hasEnding(route[:end]) {
+			continue
 		}
-		switch info, err := p.static.root.Stat(strings.Trim(route[:at], "/")); {
+		switch info, err := f.static.root.Stat(strings.Trim(route[:end], "/")); {
 		case err == nil && info.Mode().IsRegular():
-			return at, nil
+			return end, nil
 		case errors.Is(err, fs.ErrPermission):
 			return 0, err
 		}
 	}
+	return 0, nil
+}
+
+func (f *Folder) hasEnding(name string) bool {
+	return slices.ContainsFunc(f.endings, func(ext string) bool { return path.Ext(name) == ext })
 }
 
 // whole looks the whole path up, as a folder or as a file. The zero Resource
 // means neither.
-func (p *PHP) whole(mount, route string) (Resource, error) {
+func (f *Folder) whole(mount, route string, none error) (Resource, error) {
 	name, wantDir := fileName(route)
-	info, err := p.static.root.Stat(name)
+	info, err := f.static.root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return Resource{}, err
@@ -143,39 +191,49 @@ func (p *PHP) whole(mount, route string) (Resource, error) {
 		return Resource{}, nil
 	case info.IsDir() && !wantDir:
 		return Resource{}, errIsFolder
-	case info.IsDir() && p.isFile(path.Join(name, "index.php")):
-		return p.script(mount, path.Join("/", name, "index.php"), ""), nil
-	case info.IsDir() && p.isFile(path.Join(name, "index.html")):
-		return Resource{DocumentRoot: p.dir, File: path.Join(name, "index.html")}, nil
-	case info.Mode().IsRegular() && !wantDir && !isSource(name):
-		return Resource{DocumentRoot: p.dir, File: name}, nil
+	case info.IsDir():
+		return f.index(mount, name, none)
+	case info.Mode().IsRegular() && !wantDir && !f.isSource(name):
+		return Resource{DocumentRoot: f.dir, File: name}, nil
 	}
 	return Resource{}, nil
 }
 
-func (p *PHP) script(mount, name, pathInfo string) Resource {
-	return Resource{
-		DocumentRoot:   p.dir,
-		ScriptFilename: filepath.Join(p.dir, filepath.FromSlash(name)),
-		ScriptName:     mount + name,
-		PathInfo:       pathInfo,
+func (f *Folder) index(mount, folder string, none error) (Resource, error) {
+	for _, index := range f.Index {
+		name := path.Join(folder, index)
+		switch {
+		case !f.isFile(name):
+		case f.hasEnding(name):
+			return f.program(mount, path.Join("/", name), "", none)
+		case !f.isSource(name):
+			return Resource{DocumentRoot: f.dir, File: name}, nil
+		}
 	}
+	return Resource{}, nil
 }
 
-func (p *PHP) isFile(name string) bool {
-	info, err := p.static.root.Stat(name)
+// program is the Resource of a file that a program runs, or none.
+func (f *Folder) program(mount, name, pathInfo string, none error) (Resource, error) {
+	if f.Programs[path.Ext(name)] == nil {
+		return Resource{}, none
+	}
+	return Resource{
+		DocumentRoot:   f.dir,
+		ScriptFilename: filepath.Join(f.dir, filepath.FromSlash(name)),
+		ScriptName:     mount + name,
+		PathInfo:       pathInfo,
+	}, nil
+}
+
+func (f *Folder) isFile(name string) bool {
+	info, err := f.static.root.Stat(name)
 	return err == nil && info.Mode().IsRegular()
 }
 
-// isSource says whether a file may hold PHP that must not be shown: whatever
-// Debian's or a shared host's configuration would run, in any case, and the
-// copies that editors leave of it.
-func isSource(name string) bool {
+// isSource says whether a file may hold a program's text, which must not be
+// shown: in any case, and the copies that editors and interpreters leave of it.
+func (f *Folder) isSource(name string) bool {
 	base := strings.ToLower(path.Base(name))
-	for _, ext := range [...]string{".php", ".pht", ".phar", ".phps"} {
-		if strings.Contains(base, ext) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.sources, func(part string) bool { return strings.Contains(base, part) })
 }

@@ -153,7 +153,7 @@ func TestPHPResources(t *testing.T) {
 	if err := os.Symlink("../secret.php", filepath.Join(www, "out.php")); err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPHP(www, nil)
+	p, err := NewPHP(www, http.NotFoundHandler())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestPHPResources(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", c.target, res, err, want)
 		}
 	}
-	if _, err := p.FindPHP("/sub"); err != errIsFolder {
+	if _, err := p.Find("/sub"); err != errIsFolder {
 		t.Errorf("folder without slash: %v", err)
 	}
 	res, err := p.find("/blog", &Exchange{Path: "/blog/info.php/x", routePath: "/blog/info.php/x"})
@@ -219,7 +219,7 @@ func TestPHPStage(t *testing.T) {
 			t.Errorf("%s %s: %d %q", c.method, c.target, w.Code, w.Body)
 		}
 	}
-	if _, err := NewPHP(dir+"/none", nil); err == nil {
+	if _, err := NewPHP(dir+"/none", http.NotFoundHandler()); err == nil {
 		t.Error("a root that is not there is opened")
 	}
 }
