@@ -55,10 +55,8 @@ func (a *access) finish(f *flight, r *http.Request) {
 	}
 	switch {
 	case f.returned:
-		if x.Status == 0 {
-			x.Status = http.StatusOK
-		}
-		f.writer.renewAt(now) // net/http flushes after us, maybe long after the last write
+		f.writer.head(http.StatusOK) // if there was none
+		f.writer.renewAt(now)        // net/http flushes after us, maybe long after the last write
 	case x.Cause == "" && r.Context().Err() != nil:
 		x.Cause = x.gone()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 )
@@ -31,7 +32,9 @@ const (
 // Causes beyond contract 4.
 const (
 	NotFound            Cause = "not-found"            // the route's folder has no such file
-	Forbidden           Cause = "forbidden"            // a file that is not to be served
+	Forbidden           Cause = "forbidden"            // a file that is not to be served, a client that the route is not for
+	Unauthorized        Cause = "unauthorized"         // no user and password, or wrong ones
+	RateLimited         Cause = "rate-limited"         // more requests of a client than its rate allows
 	MethodNotAllowed    Cause = "method-not-allowed"   // CONNECT, TRACE, or not for a file
 	TargetTooLong       Cause = "target-too-long"      // request target over its limit
 	ExpectationFailed   Cause = "expectation-failed"   // Expect other than 100-continue
@@ -46,7 +49,7 @@ const (
 // Causes are all of them.
 var Causes = []Cause{
 	QueueTimeout, QueueFull, WorkerDied, RequestTimeout, BadResponse, BodyTooLarge, HeadTooLarge, TooSlow, BadRequest,
-	NoRoute, StartFailed, ClientGone, NotFound, Forbidden, MethodNotAllowed, TargetTooLong, ExpectationFailed,
+	NoRoute, StartFailed, ClientGone, NotFound, Forbidden, Unauthorized, RateLimited, MethodNotAllowed, TargetTooLong, ExpectationFailed,
 	VersionUnsupported, LengthRequired, UpstreamUnreachable, SpoolFailed, ShuttingDown, Internal,
 }
 
@@ -60,8 +63,12 @@ func (c Cause) Status() int {
 	switch c {
 	case BadRequest:
 		return http.StatusBadRequest
+	case Unauthorized:
+		return http.StatusUnauthorized
 	case Forbidden:
 		return http.StatusForbidden
+	case RateLimited:
+		return http.StatusTooManyRequests
 	case NoRoute, NotFound:
 		return http.StatusNotFound
 	case MethodNotAllowed:
@@ -173,6 +180,11 @@ func CauseOf(err error) Cause {
 // detail is the operator's reason; the client sees it only where
 // Settings.ShowErrors is set.
 func Fail(w http.ResponseWriter, r *http.Request, cause Cause, detail string) {
+	failWith(w, r, cause, detail, nil)
+}
+
+// failWith is Fail with fields that the answer has besides.
+func failWith(w http.ResponseWriter, r *http.Request, cause Cause, detail string, fields http.Header) {
 	x := ExchangeOf(r)
 	if x.Cause == "" || !x.HeadSent() {
 		x.Cause, x.Detail = cause, detail
@@ -199,6 +211,7 @@ func Fail(w http.ResponseWriter, r *http.Request, cause Cause, detail string) {
 	if cause == MethodNotAllowed {
 		h.Set("Allow", "GET, HEAD") // RFC 9110 §15.5.6: MUST; an application's own 405 does not come here
 	}
+	maps.Copy(h, fields)
 	if status := cause.Status(); status >= http.StatusInternalServerError {
 		tellID(h, x.report(Failure{Request: r, Status: status}))
 	}

@@ -82,6 +82,12 @@ type Exchange struct {
 	redirects   int     // of those, followed so far
 	accelerated bool    // an application sent the request on: internal routes take it
 
+	heads      []headStage // of the route that the client's request took
+	innerHeads []headStage // of the internal one that an application led to
+	origin     string      // the page's that asks, for CORS
+
+	authorization string // what the auth stage took off the request
+
 	values *fieldValues // for the answer; nil outside of the chain
 	keep   Keep
 

@@ -28,15 +28,13 @@ func New(c Config) (http.Handler, error) {
 	if c.Settings == nil {
 		c.Settings = &defaultSettings
 	}
-	// In the reverse of the order that a request meets them:
-	// access, exception, strict, proxies, route, limits, authorize, the route's handler.
-	var h http.Handler = http.HandlerFunc(dispatch)
-	h = authorize(h)
-	h = limits(h)
-	h, err := newRouter(c.Routes, h)
+	// In the reverse of the order that a request meets them: access,
+	// exception, strict, proxies, route, and then the stages of the route taken (stages.go).
+	routes, err := newRouter(c.Routes)
 	if err != nil {
 		return nil, err
 	}
+	var h http.Handler = routes
 	h = &proxies{config: c.Proxies, next: h}
 	h = &strict{limits: c.Strict.withDefaults(), next: h}
 	h = &exception{log: c.Log, hook: c.Incident, next: h}

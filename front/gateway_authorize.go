@@ -14,10 +14,12 @@ type Authorizer interface {
 }
 
 // authorize is the stage of the routes that have an Authorizer.
-func authorize(next http.Handler) http.Handler {
+func (rt *Route) authorize(next http.Handler) http.Handler {
+	if rt.Authorizer == nil {
+		return next
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := ExchangeOf(r)
-		if x.Route.Authorizer == nil || x.Route.Authorizer.Authorize(w, r) {
+		if rt.Authorizer.Authorize(w, r) {
 			next.ServeHTTP(w, r)
 		}
 	})

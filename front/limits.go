@@ -15,12 +15,14 @@ import (
 // handler left unread, before it gives the connection up.
 const drainTimeout = 5 * time.Second
 
-// limits refuses a body that says that it is too large, before any of it is
+// stage refuses a body that says that it is too large, before any of it is
 // read. What it does not say shows while it is read: see body.
-func limits(next http.Handler) http.Handler {
+func (s *Settings) stage(next http.Handler) http.Handler {
+	if s.MaxBody < 0 {
+		return next
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		limit := ExchangeOf(r).Settings.MaxBody
-		if limit >= 0 && r.ContentLength > limit {
+		if limit := s.MaxBody; r.ContentLength > limit {
 			Fail(w, r, BodyTooLarge, fmt.Sprintf("Content-Length %d, at most %d", r.ContentLength, limit))
 			return
 		}

@@ -12,6 +12,8 @@ import (
 // the request id are for whom the visitor asks.
 var sentences = map[int]string{
 	http.StatusBadRequest:                  "The request is malformed.",
+	http.StatusUnauthorized:                "A name and a password are needed here.",
+	http.StatusTooManyRequests:             "Too many requests. Please try again in a moment.",
 	http.StatusForbidden:                   "This is not to be served.",
 	http.StatusNotFound:                    "There is nothing here.",
 	http.StatusMethodNotAllowed:            "This method is not allowed here.",

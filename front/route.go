@@ -30,16 +30,31 @@ type Route struct {
 	// Authorizer, if not nil, is asked before the handler.
 	Authorizer Authorizer
 
+	// Stages that the route's requests pass on their way, in this order. The
+	// zero value of each is not there at all. See stages.go.
+	Sources     Sources
+	Rate        *Rate
+	CORS        *CORS
+	Methods     Methods
+	Auth        *BasicAuth
+	Redirect    *Redirect
+	Reply       *Reply
+	Request     RequestFields
+	Rewrite     *Rewrite
+	Compression *Compression
+	// Those that see to each answer's head.
+	Cache    *Cache
+	Response ResponseFields
+
 	App      string // for the record and the log, "" for files
 	Settings Settings
-	Handler  http.Handler
+	Handler  http.Handler // nil where Redirect or Reply answers
 }
 
 // router is the list of routes, compiled. The first that matches takes the
 // request.
 type router struct {
 	rules    []rule
-	next     http.Handler
 	internal bool // some rule is
 }
 
@@ -48,10 +63,13 @@ type rule struct {
 	host      string // lower case; "" for every host
 	subdomain bool   // host is a suffix that starts with a dot
 	path      func(path string) bool
+
+	chain http.Handler // the stages that the route uses
+	heads []headStage
 }
 
-func newRouter(routes []Route, next http.Handler) (*router, error) {
-	rt := &router{rules: make([]rule, 0, len(routes)), next: next}
+func newRouter(routes []Route) (*router, error) {
+	rt := &router{rules: make([]rule, 0, len(routes))}
 	var errs []error
 	for i := range routes {
 		ru, err := compileRoute(&routes[i])
@@ -65,9 +83,12 @@ func newRouter(routes []Route, next http.Handler) (*router, error) {
 }
 
 func compileRoute(route *Route) (rule, error) {
-	ru := rule{route: route}
-	if route.Handler == nil {
+	ru := rule{route: route, chain: route.compile(), heads: route.headStages()}
+	if route.Handler == nil && route.Redirect == nil && route.Reply == nil {
 		return ru, errors.New("no handler")
+	}
+	if !route.Rewrite.staysIn(route.MountPrefix) {
+		return ru, fmt.Errorf("rewrite to %q: must stay below the mount prefix %q", route.Rewrite.text, route.MountPrefix)
 	}
 	if p := route.MountPrefix; p != "" && (p[0] != '/' || strings.HasSuffix(p, "/")) {
 		return ru, fmt.Errorf("mount prefix %q: must start with a slash and end without one", p)
@@ -122,23 +143,30 @@ func hasPathPrefix(path, prefix string) bool {
 // ServeHTTP is the route stage: from here on the route's settings hold.
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := ExchangeOf(r)
-	x.Route = rt.match(x)
-	if x.Route == nil {
+	ru := rt.match(x)
+	if ru == nil {
+		x.Route = nil
 		Fail(w, r, NoRoute, "no route for host "+strconv.Quote(x.Host)+" and path "+strconv.Quote(x.routePath))
 		return
 	}
+	x.Route = ru.route
 	x.App, x.Settings, x.router = x.Route.App, &x.Route.Settings, rt
-	rt.next.ServeHTTP(w, r)
+	if x.accelerated {
+		x.innerHeads = ru.heads
+	} else {
+		x.heads = ru.heads
+	}
+	ru.chain.ServeHTTP(w, r)
 }
 
-func (rt *router) match(x *Exchange) *Route {
+func (rt *router) match(x *Exchange) *rule {
 	for i := range rt.rules {
 		ru := &rt.rules[i]
 		if ru.route.Internal && !x.accelerated {
 			continue
 		}
 		if ru.takes(x.hostName, x.routePath) {
-			return ru.route
+			return ru
 		}
 	}
 	return nil
@@ -152,9 +180,4 @@ func (ru *rule) takes(host, path string) bool {
 		return false
 	}
 	return ru.path(path)
-}
-
-// dispatch ends the chain at the handler of the route taken.
-func dispatch(w http.ResponseWriter, r *http.Request) {
-	ExchangeOf(r).Route.Handler.ServeHTTP(w, r)
 }

@@ -186,7 +186,7 @@ func TestRoutes(t *testing.T) {
 		route.Host, route.Path = r.host, r.path
 		routes = append(routes, route)
 	}
-	rt, err := newRouter(routes, nil)
+	rt, err := newRouter(routes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestRoutes(t *testing.T) {
 	} {
 		got := ""
 		if route := rt.match(&Exchange{hostName: c.host, routePath: c.path}); route != nil {
-			got = route.App
+			got = route.route.App
 		}
 		if got != c.want {
 			t.Errorf("host %q, path %q: route %q, want %q", c.host, c.path, got, c.want)

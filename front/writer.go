@@ -42,6 +42,7 @@ func (w *writer) head(status int) {
 		return
 	}
 	w.x.Status = status
+	w.x.dress(w.w.Header(), status)
 	if w.body != nil {
 		w.body.limitDrain()
 	}

@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"app/cgi":              {},
 	"app/wsgi":             {},
 	"http1":                {},
-	"front":                {"fcgi", "http1", "incident"},
+	"front":                {"fcgi", "http1", "incident", "github.com/klauspost/compress", "golang.org/x/crypto"},
 	"metrics":              {"github.com/prometheus/client_golang"},
 	"incident":             {},
 	"importer":             {},
