@@ -41,6 +41,8 @@ install: ## what the package has: DESTDIR=... PREFIX=/usr
 	install -D -m 0644 deploy/systemd/users.conf $(DESTDIR)$(PREFIX)/share/doc/frontd/users.conf
 	install -D -m 0644 docs/upgrade.md $(DESTDIR)$(PREFIX)/share/doc/frontd/upgrade.md
 	install -D -m 0644 configs/frontd.toml $(DESTDIR)$(PREFIX)/share/doc/frontd/frontd.toml
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0644 deploy/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/frontd/copyright
 	install -d $(DESTDIR)/etc/frontd $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/vendor-completions fish/vendor_completions.d)
 	[ -e $(DESTDIR)/etc/frontd/frontd.toml ] || install -m 0640 configs/frontd.toml $(DESTDIR)/etc/frontd/frontd.toml
