@@ -6,11 +6,8 @@ import (
 )
 
 var (
-	// A name, and behind a colon or an equals sign what it is set to: in quotes,
-	// or up to the next space. The quotes may be escaped, or those of repr().
-	assignment = regexp.MustCompile(`([\w.$%+\[\]-]+)(\\?["']?\]?\s*(?:=>|[:=])\s*)(?:b|u|r)?(\\?"(?:[^"\\]|\\.)*(?:"|$)|\\?'(?:[^'\\]|\\.)*(?:'|$)|[^\s,;&)}\]]+)`)
-	// The same, in quotes only: source code sets names to expressions.
-	literal = regexp.MustCompile(`([\w.$-]+)(["']?\]?\s*(?:=>|[:=])\s*)(?:b|u|r)?("(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))`)
+	// A name, maybe in quotes, which may be escaped, and what sets it to a value.
+	assignment = regexp.MustCompile(`([\w.$%+\[\]-]+)(\\?["']?\]?\s*(?:=>|[:=])\s*)`)
 	// A whole header line of credentials, with more than one word.
 	credentials = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|cookie|set-cookie)(["']?\s*[:=]\s*["']?)[^\r\n"']+`)
 	schemes     = regexp.MustCompile(`(?i)\b(bearer|basic|digest|negotiate)(\s+)[A-Za-z0-9+/._~=-]{8,}`)
@@ -31,7 +28,7 @@ func (r *Redactor) Text(s string) string {
 	s = r.looking(s)
 	s = credentials.ReplaceAllString(s, "${1}${2}"+Removed)
 	s = schemes.ReplaceAllString(s, "${1}${2}"+Removed)
-	s = r.assigned(assignment, s)
+	s = r.assigned(s, false)
 	if strings.Contains(s, "</") {
 		s = element.ReplaceAllStringFunc(s, func(m string) string {
 			p := element.FindStringSubmatch(m)
@@ -46,7 +43,7 @@ func (r *Redactor) Text(s string) string {
 
 // Code returns a line of source without the literals that look like secrets.
 func (r *Redactor) Code(s string) string {
-	return r.assigned(literal, r.looking(s))
+	return r.assigned(r.looking(s), true)
 }
 
 func (r *Redactor) looking(s string) string {
@@ -61,26 +58,61 @@ func (r *Redactor) looking(s string) string {
 	})
 }
 
-// assigned takes out what secret names are set to.
-func (r *Redactor) assigned(form *regexp.Regexp, s string) string {
+// assigned takes out what secret names are set to: all of it, or only what is
+// in quotes, as source code sets names to expressions.
+func (r *Redactor) assigned(s string, quoted bool) string {
 	var b strings.Builder
-	for s != "" {
-		m := form.FindStringSubmatchIndex(s)
-		if m == nil {
-			break
-		}
-		name, end := s[m[2]:m[3]], m[1]
-		if !r.Secret(name) || strings.HasPrefix(strings.TrimLeft(s[m[6]:], `\"'`), Removed) {
-			end = m[6] // what it is set to may be an assignment again
-			b.WriteString(s[:end])
-			s = s[end:]
+	done := 0
+	for _, m := range assignment.FindAllStringSubmatchIndex(s, -1) {
+		if m[0] < done || !r.Secret(s[m[2]:m[3]]) {
 			continue
 		}
-		b.WriteString(s[:m[5]])
+		n := valueLength(s[m[1]:], quoted)
+		if n == 0 {
+			continue
+		}
+		b.WriteString(s[done:m[1]])
 		b.WriteString(Removed)
-		s = s[end:]
+		done = m[1] + n
 	}
-	return b.String() + s
+	return b.String() + s[done:]
+}
+
+// valueLength is how far the value reaches that s begins with: to the quote at
+// its end, or to where a word ends. 0: there is none, or it was removed before.
+func valueLength(s string, quoted bool) int {
+	if strings.HasPrefix(strings.TrimLeft(s, `\"'`), Removed) {
+		return 0
+	}
+	i := 0
+	if len(s) > 1 && strings.IndexByte("bur", s[0]) >= 0 && (s[1] == '"' || s[1] == '\'') {
+		i = 1
+	}
+	escaped := strings.HasPrefix(s[i:], `\`)
+	if escaped {
+		i++
+	}
+	if i < len(s) && (s[i] == '"' || s[i] == '\'') {
+		quote := s[i]
+		for i++; i < len(s); i++ {
+			switch {
+			case s[i] == '\\' && escaped && i+1 < len(s) && s[i+1] == quote:
+				return i + 2
+			case s[i] == '\\':
+				i++
+			case s[i] == quote:
+				return i + 1
+			}
+		}
+		return len(s)
+	}
+	if quoted {
+		return 0
+	}
+	if n := strings.IndexAny(s, " \t\r\n,;&)}]"); n >= 0 {
+		return n
+	}
+	return len(s)
 }
 
 // luhn says whether digits are a payment card's number (ISO/IEC 7812-1 annex B).
