@@ -15,12 +15,13 @@ import (
 
 // Config is a whole configuration. It is made by Default, Load or Parse.
 type Config struct {
-	File    string // as it was given to Load or Parse
-	Server  Server
-	Log     Log
-	Metrics Metrics
-	Apps    []*App   // in the order of the file, names are unique
-	Routes  []*Route // in the order of the file: the first that matches serves
+	File      string // as it was given to Load or Parse
+	Server    Server
+	Log       Log
+	Metrics   Metrics
+	Incidents Incidents
+	Apps      []*App   // in the order of the file, names are unique
+	Routes    []*Route // in the order of the file: the first that matches serves
 
 	// Warnings are doubts that do not stop the daemon, in the order of the file.
 	Warnings Errors
@@ -165,6 +166,8 @@ type App struct {
 	Bounds Bounds
 	// Output is where what the workers print goes.
 	Output Output
+	// Exception holds only where Set says so: see Config.Exception.
+	Exception Exception
 	// Body is how a request's body reaches the worker: "stream" or "spool".
 	Body string
 	// Limits hold only where Set says so: see Config.Limits.
@@ -236,6 +239,8 @@ type Route struct {
 	Authorizer string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
+	// Exception holds only where Set says so: see Config.Exception.
+	Exception Exception
 }
 
 // Path is what a route matches of a URL's path.
@@ -283,16 +288,19 @@ func Default() *Config {
 				Queue:   Queue{Size: 1024, Timeout: 5 * time.Second},
 			},
 		},
-		Log: Log{Format: "text", Access: true, Level: "info"},
+		Log:       Log{Format: "text", Access: true, Level: "info"},
+		Incidents: Incidents{Keep: 500, Size: 64 << 20},
 	}
 }
 
 // DefaultApp returns the app of an empty table, without a name and a kind.
 func DefaultApp() *App {
-	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}, Umask: unset, Bounds: Bounds{Core: unset}}
+	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}, Umask: unset, Bounds: Bounds{Core: unset}, Exception: defaultException()}
 }
 
-func defaultRoute() *Route { return &Route{Set: Set{}, Path: Path{Text: "/"}} }
+func defaultRoute() *Route {
+	return &Route{Set: Set{}, Path: Path{Text: "/"}, Exception: defaultException()}
+}
 
 // App returns the app of that name, or nil.
 func (c *Config) App(name string) *App {

@@ -145,6 +145,8 @@ var appKeys = append([]key[App]{
 		func(a *App) *int { return &a.Threads }),
 	field("env", environment, `variables of the workers, who inherit only PATH, HOME, LANG and TZ; "file:/path" reads a secret from a file`,
 		environ),
+	inner("exception", `what becomes of errors of this app`, exceptionKeys,
+		func(a *App) *Exception { return &a.Exception }),
 	field("user", anyText("a user's name or number"), `the user that the workers run as, by name or number, with its groups; frontd must be root for any other than its own`,
 		func(a *App) *string { return &a.User }),
 	field("group", anyText("a group's name or number"), `the workers' group in the place of the user's own, by name or number`,
@@ -199,4 +201,6 @@ var routeKeys = append([]key[Route]{
 		func(r *Route) *[]string { return &r.Sendfile }),
 	field("authorizer", anyText("the name of an app"), `the app that is asked first, in FastCGI's Authorizer role, whether the request may go on (go, exec, fcgi)`,
 		func(r *Route) *string { return &r.Authorizer }),
+	inner("exception", `what becomes of errors at these URLs`, exceptionKeys,
+		func(r *Route) *Exception { return &r.Exception }),
 }, lift(routeLimitKeys, func(r *Route) *Limits { return &r.Limits })...)

@@ -116,7 +116,7 @@ func (r *reader) enter(kind, section string, set Set) { r.kind, r.section, r.set
 func (r *reader) config(root *node) *Config {
 	c := Default()
 	c.File = r.file
-	c.Server.Set, c.Log.Set, c.Metrics.Set = Set{}, Set{}, Set{}
+	c.Server.Set, c.Log.Set, c.Metrics.Set, c.Incidents.Set = Set{}, Set{}, Set{}, Set{}
 	for _, e := range root.entries {
 		switch e.name {
 		case "server":
@@ -128,13 +128,16 @@ func (r *reader) config(root *node) *Config {
 		case "metrics":
 			r.enter("metrics", "metrics", c.Metrics.Set)
 			readSection(r, e, metricsKeys, &c.Metrics)
+		case "incidents":
+			r.enter("incidents", "incidents", c.Incidents.Set)
+			readSection(r, e, incidentKeys, &c.Incidents)
 		case "app":
 			c.Apps = r.apps(e)
 		case "route":
 			c.Routes = r.routes(e)
 		default:
 			r.enter("", "", nil)
-			r.unknown(e, []string{"server", "log", "metrics", "app", "route"})
+			r.unknown(e, []string{"server", "log", "metrics", "incidents", "app", "route"})
 		}
 	}
 	return c
@@ -212,6 +215,7 @@ func homes() map[string]string {
 		}
 	}
 	add("[[route]]", keyNames(routeKeys))
+	add("[incidents]", keyNames(incidentKeys))
 	add("[metrics]", keyNames(metricsKeys))
 	add("[log]", keyNames(logKeys))
 	add("[app.NAME]", keyNames(appKeys))

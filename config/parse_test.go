@@ -34,7 +34,7 @@ func mustParse(t *testing.T, text string, env ...string) *Config {
 // place is LINE:COL; "…" ends a line of which the rest does not matter.
 var wrong = []struct{ name, file, errors string }{
 	{"unknown key with a near one", "[server]\nlisen = [\":1\"]", `2:1: server.lisen: unknown key, did you mean "listen"?; allowed here: listen…`},
-	{"unknown section", "[sever]\n", `1:2: sever: unknown key, did you mean "server"?; allowed here: server, log, metrics, app, route`},
+	{"unknown section", "[sever]\n", `1:2: sever: unknown key, did you mean "server"?; allowed here: server, log, metrics, incidents, app, route`},
 	{"key of another table", "[server]\n\nworkers = 2", `3:1: server.workers: unknown key, it belongs to [app.NAME]; allowed…`},
 	{"unknown key in an inner table", "[server]\ntimeout = { requst = \"1s\" }", `2:13: server.timeout.requst: unknown key, did you mean "request"?…`},
 	{"planned section", "[mail]\nsmtp = 1", `1:2: mail: not yet available in this version`},
@@ -134,7 +134,7 @@ func TestErrors(t *testing.T) {
 
 func TestEmptyFileIsDefault(t *testing.T) {
 	got, want := mustParse(t, ""), Default()
-	got.File, got.Server.Set, got.Log.Set, got.Metrics.Set = "", nil, nil, nil
+	got.File, got.Server.Set, got.Log.Set, got.Metrics.Set, got.Incidents.Set = "", nil, nil, nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

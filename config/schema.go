@@ -33,6 +33,8 @@ func Schema() []byte {
 	log := objectSchema(logKeys, &d.Log)
 	metrics := objectSchema(metricsKeys, &d.Metrics)
 	metrics["description"] = "numbers and health, on a listener of their own"
+	incidents := objectSchema(incidentKeys, &d.Incidents)
+	incidents["description"] = "errors of applications, as they are kept"
 	server["description"] = "the daemon itself, and the limits of all apps"
 	log["description"] = "what is logged, where and how"
 	app["description"] = "one app; its name is its own choice"
@@ -43,9 +45,10 @@ func Schema() []byte {
 		"type":                 "object",
 		"additionalProperties": false,
 		"properties": property{
-			"server":  server,
-			"log":     log,
-			"metrics": metrics,
+			"server":    server,
+			"log":       log,
+			"metrics":   metrics,
+			"incidents": incidents,
 			"app": property{
 				"type":                 "object",
 				"propertyNames":        property{"pattern": "^[A-Za-z0-9_-]{1,64}$"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/frontd/frontd/configs"
 )
@@ -24,6 +25,8 @@ func (c *Config) WriteEffective(w io.Writer) error {
 	writeLines(b, logKeys, &c.Log, ownOrDefault(c.Log.Set))
 	b.WriteString("\n[metrics]\n")
 	writeLines(b, metricsKeys, &c.Metrics, ownOrDefault(c.Metrics.Set))
+	b.WriteString("\n[incidents]\n")
+	writeLines(b, incidentKeys, &c.Incidents, ownOrDefault(c.Incidents.Set))
 	for _, a := range c.Apps {
 		c.writeApp(b, a)
 	}
@@ -36,7 +39,7 @@ func (c *Config) WriteEffective(w io.Writer) error {
 func (c *Config) writeApp(b *bufio.Writer, a *App) {
 	fmt.Fprintf(b, "\n[app.%s]\n", a.Name)
 	effective := *a
-	effective.Limits = c.AppLimits(a)
+	effective.Limits, effective.Exception = c.AppLimits(a), c.Exception(a, nil)
 	writeLines(b, appKeys, &effective, func(name string) note {
 		switch {
 		case a.Set.Has(name):
@@ -53,14 +56,14 @@ func (c *Config) writeApp(b *bufio.Writer, a *App) {
 func (c *Config) writeRoute(b *bufio.Writer, r *Route) {
 	b.WriteString("\n[[route]]\n")
 	effective := *r
-	effective.Limits = c.Limits(r)
+	effective.Limits, effective.Exception = c.Limits(r), c.Exception(c.App(r.App), r)
 	writeLines(b, routeKeys, &effective, func(name string) note {
 		switch {
 		case r.Set.Has(name):
 			return own
-		case (name == "mount" || name == "sendfile") && r.Root != "", name == "internal" && r.Root == "", isLimit(name) && r.Root != "" && name != "max_body":
+		case (name == "mount" || name == "sendfile") && r.Root != "", name == "internal" && r.Root == "", (isLimit(name) || isException(name)) && r.Root != "" && name != "max_body":
 			return hidden
-		case isLimit(name):
+		case isLimit(name), isException(name):
 			return inherited
 		case name == "app" && r.App != "":
 			return own // the only app there is
@@ -109,3 +112,5 @@ func writeLines[S any](b *bufio.Writer, keys []key[S], from *S, origin func(name
 func isLimit(name string) bool {
 	return slices.ContainsFunc(linesOf(limitKeys, ""), func(l line[Limits]) bool { return l.name == name })
 }
+
+func isException(name string) bool { return strings.HasPrefix(name, "exception.") }

@@ -69,7 +69,7 @@ func TestWriteEffective(t *testing.T) {
 // forget removes what differs between a file and what is shown of it: the
 // places, what a default fills, and secrets.
 func forget(c *Config) {
-	c.Server.Set, c.Log.Set = nil, nil
+	c.Server.Set, c.Log.Set, c.Incidents.Set = nil, nil, nil
 	for _, a := range c.Apps {
 		a.Set, a.Pos, a.Workers = nil, Pos{}, 0
 		for i := range a.Env {
