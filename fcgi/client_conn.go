@@ -3,7 +3,6 @@ package fcgi
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -17,13 +16,16 @@ var errConnUnusable = errors.New("fcgi: connection takes no further request")
 // reads always: one that does not is stopped or lost.
 const writeTimeout = 10 * time.Second
 
-// A clientConn is a connection to an application. Its read loop owns the
-// reading side and never waits for the consumer of a stream when flow control
-// is on; without it there is one request at a time, and the socket is the window.
+// A clientConn is a connection to an application. Where flow control is on its
+// read loop owns the reading side and never waits for the consumer of a stream.
+// Without it there is one request at a time, and the socket is the window: the
+// consumer reads by itself, and hands over to a loop what takes longer.
 type clientConn struct {
 	// Immutable.
 	nc     net.Conn
+	sock   *socket // nc, where it is one; else nil
 	rr     *RecordReader
+	loops  *sync.WaitGroup   // counts the connection until it is closed, and its read loops
 	window int64             // bytes granted by the application to each input stream; 0: no flow control
 	limit  int               // requests at once
 	keep   bool              // FCGI_KEEP_CONN is set on the requests
@@ -36,8 +38,14 @@ type clientConn struct {
 	// what was due when they were stopped (package time says so).
 	timers sync.Pool
 
-	// Owned by the read loop.
-	dirty []*stream // have news their consumers were not told of
+	// Owned by whoever reads: the read loop, or a consumer.
+	dirty  []*stream // have news their consumers were not told of
+	driver *stream   // whose consumer reads; nil: the loop
+	at     Header    // the record that was begun
+	paused bool      // and is to be gone on with
+	flight []byte    // to be written before the first read
+	used   bool      // a request was sent here before
+	readBy time.Time // the read deadline that is set
 
 	mu      sync.Mutex // guards the fields below
 	streams []*stream  // by id-1; nil: the id is free
@@ -45,193 +53,17 @@ type clientConn struct {
 	turn    int  // the index that the next request starts at, without flow control
 	retired bool // takes no further request
 	err     error
+	shut    bool // nc is closed
 }
 
-func newClientConn(nc net.Conn) *clientConn {
-	c := &clientConn{nc: nc, limit: 1}
-	c.out.init(nc, 0)
+func newClientConn(nc net.Conn, loops *sync.WaitGroup) *clientConn {
+	c := &clientConn{nc: nc, limit: 1, loops: loops}
+	if c.sock = newSocket(nc); c.sock != nil {
+		c.nc = c.sock
+	}
+	c.out.init(c.nc, 0)
 	c.rr = NewRecordReader(wakingReader{c})
 	return c
-}
-
-// A wakingReader tells the streams what came for them before it waits for
-// more: a whole batch of records costs each of them one wake-up.
-type wakingReader struct{ c *clientConn }
-
-func (r wakingReader) Read(p []byte) (int, error) {
-	r.c.wakeDirty()
-	return r.c.nc.Read(p)
-}
-
-func (c *clientConn) wakeDirty() {
-	for i, s := range c.dirty {
-		s.dirty = false
-		s.signal()
-		c.dirty[i] = nil
-	}
-	c.dirty = c.dirty[:0]
-}
-
-func (c *clientConn) touch(s *stream) {
-	if !s.dirty {
-		s.dirty = true
-		c.dirty = append(c.dirty, s)
-	}
-}
-
-func (c *clientConn) readLoop(loops *sync.WaitGroup) {
-	defer loops.Done()
-	err := c.readRecords()
-	if err == io.EOF {
-		err = ErrTruncated // for whoever still has a request here
-	}
-	c.fail(err)
-	c.wakeDirty()
-}
-
-func (c *clientConn) readRecords() error {
-	for {
-		h, err := c.rr.Next()
-		if err != nil {
-			return err
-		}
-		if err := c.record(h); err != nil {
-			return err
-		}
-	}
-}
-
-func (c *clientConn) record(h Header) error {
-	switch h.Type {
-	case TypeStdout, TypeStderr, TypeEndRequest:
-	case TypeWindow:
-		if c.window == 0 && !c.hold {
-			return nil // not negotiated: an unknown type
-		}
-	default:
-		return nil // §4.2: an unknown type is skipped; results of GET_VALUES were taken by the handshake
-	}
-	s := c.stream(h.ID)
-	if s == nil && h.Type == TypeWindow {
-		return nil // it crossed the end of its request
-	}
-	if s == nil {
-		// §3.3: a record of an id not in use. What else it may hit cannot be
-		// known: peers that let it pass put it into another's answer.
-		return protocolErrorf("%v for request id %d, which is not in use", h.Type, h.ID)
-	}
-	switch h.Type {
-	case TypeStdout:
-		return c.stdout(s, h)
-	case TypeStderr:
-		return c.stderr(s, h)
-	case TypeWindow:
-		return c.windowUpdate(s, h)
-	}
-	return c.end(s, h)
-}
-
-func (c *clientConn) stream(id uint16) *stream {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if id == ManagementID || int(id) > len(c.streams) {
-		return nil
-	}
-	return c.streams[id-1]
-}
-
-func (c *clientConn) stdout(s *stream, h Header) error {
-	if h.ContentLength == 0 {
-		s.mu.Lock()
-		s.stdoutEnded = true
-		s.mu.Unlock()
-		return nil
-	}
-	for {
-		b, err := c.rr.Chunk()
-		if err != nil || len(b) == 0 {
-			return err
-		}
-		if err := s.deliver(b, c.window > 0, c.wakeDirty); err != nil {
-			return err
-		}
-		c.touch(s) // after it: a wait within tells the consumer of what was there before
-	}
-}
-
-func (c *clientConn) stderr(s *stream, h Header) error {
-	for {
-		b, err := c.rr.Chunk()
-		if err != nil || len(b) == 0 {
-			break
-		}
-		s.mu.Lock()
-		if s.stderr != nil {
-			s.stderr(b)
-		}
-		s.mu.Unlock()
-	}
-	if c.window > 0 {
-		// Its consumer is this loop: the window opens again at once.
-		s.stderrTaken += int64(h.ContentLength)
-		if s.stderrTaken >= DefaultWindow/2 {
-			c.grantLater(s, TypeStderr, s.stderrTaken)
-			s.stderrTaken = 0
-		}
-	}
-	return nil
-}
-
-func (c *clientConn) grantLater(s *stream, t Type, n int64) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	c.out.pending = AppendWindow(c.out.pending, s.id, t, uint32(n))
-	c.out.flushLaterLocked()
-}
-
-func (c *clientConn) windowUpdate(s *stream, h Header) error {
-	b, err := c.rr.Fixed(h, 8)
-	if err != nil {
-		return err
-	}
-	t, n, err := parseWindow(b)
-	if err != nil {
-		return err
-	}
-	if t != TypeStdin && t != TypeData {
-		return protocolErrorf("WINDOW for %v, which the application sends itself", t)
-	}
-	return s.openWindow(t, int64(n))
-}
-
-func (c *clientConn) end(s *stream, h Header) error {
-	b, err := c.rr.Fixed(h, 8)
-	if err != nil {
-		return err
-	}
-	appStatus, status, err := parseEndRequest(b)
-	if err != nil {
-		return err
-	}
-	// No record of this id leaves after its end is known: a later request
-	// that gets the id must not find it.
-	c.out.mu.Lock()
-	s.over = true
-	c.out.mu.Unlock()
-	// The connection goes back before anyone learns of the end: whoever comes
-	// next would else connect anew, and a worker of one connection at a time
-	// would never accept that. Not after a request with a body, unless the
-	// application is known to read FCGI_STDIN to its end: libfcgi's programs leave
-	// the empty record, and trip over it. Not with more bytes behind the end,
-	// which belong to nothing.
-	clean := s.clean() && (!s.hasBody || c.hold) && !c.rr.Buffered()
-	c.release(s, c.window > 0 || clean)
-	if s.onEnd != nil {
-		s.onEnd()
-	}
-	s.finish(appStatus, status)
-	c.touch(s)
-	return nil
 }
 
 // release frees the id of s, whose end came, and says what becomes of the
@@ -254,7 +86,7 @@ func (c *clientConn) release(s *stream, reusable bool) {
 		c.idle(c)
 	}
 	if last {
-		c.nc.Close()
+		c.hangUp()
 	}
 }
 
@@ -316,11 +148,15 @@ func (c *clientConn) send(s *stream, req *Request) error {
 	b := AppendBeginRequest(w.pending, s.id, req.Role, flags)
 	b = req.Params.appendRecords(b, s.id)
 	if req.Stdin == nil {
+		b = AppendStream(b, TypeStdin, s.id, req.Body)
 		b = AppendRecord(b, TypeStdin, s.id, nil)
 	}
 	w.pending = b
 	if s.company {
 		w.gatherLocked()
+	}
+	if c.sock != nil && c.window == 0 && !s.hasBody && roomToDrive(req.HeadTimeout) {
+		return c.sendDrivingLocked(s)
 	}
 	if w.flushLocked() != nil && w.sent == sent && c.window == 0 {
 		return errNotSent
@@ -368,12 +204,24 @@ func (c *clientConn) fail(err error) {
 	if retire {
 		c.gone(c)
 	}
-	c.nc.Close()
+	c.hangUp()
 	c.out.fail(err)
 	for _, s := range streams {
 		if s != nil {
 			s.fail(err)
 		}
+	}
+}
+
+// hangUp closes the connection; whoever reads learns of it there.
+func (c *clientConn) hangUp() {
+	c.mu.Lock()
+	was := c.shut
+	c.shut = true
+	c.mu.Unlock()
+	if !was {
+		c.nc.Close()
+		c.loops.Done()
 	}
 }
 
@@ -388,7 +236,7 @@ func (c *clientConn) retire() {
 		c.gone(c)
 	}
 	if last {
-		c.nc.Close()
+		c.hangUp()
 	}
 }
 

@@ -18,7 +18,8 @@ type stream struct {
 	id      uint16
 	company bool // other requests were on the connection
 
-	hasBody   bool // there is STDIN or DATA to send
+	hasBody   bool // there is STDIN or DATA to be pumped
+	hasInput  bool // there is any
 	stdin     input
 	data      input
 	buffering Buffering
@@ -60,6 +61,8 @@ type stream struct {
 
 	// Owned by the consumer.
 	pumpDone chan struct{} // closed by the pump's end; nil: no body
+	looped   bool          // a read loop reads, not the consumer
+	unsent   bool          // the first flight found the connection lost
 }
 
 func newStream(req *Request) *stream {
@@ -70,6 +73,7 @@ func newStream(req *Request) *stream {
 	s.room.L, s.more.L = &s.mu, &s.mu
 	s.stdin.typ, s.data.typ = TypeStdin, TypeData
 	s.hasBody = req.Stdin != nil || req.Data != nil
+	s.hasInput = s.hasBody || len(req.Body) > 0
 	s.stdinDone = !s.hasBody
 	s.onDemand = req.Hold && req.Stdin != nil
 	return s
@@ -216,7 +220,11 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 			b := s.given.b
 			s.held = int64(len(b))
 			s.room.Signal()
+			ended := s.ended
 			s.mu.Unlock()
+			if s.c.window == 0 && !s.looped && !ended {
+				s.handOver() // the rest comes off the application whatever becomes of this piece
+			}
 			s.c.stopTimer(timer)
 			return b, nil
 		}
@@ -229,6 +237,13 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 		if err != nil {
 			s.c.stopTimer(timer)
 			return nil, err
+		}
+		if s.c.window == 0 && !s.looped {
+			if !roomToDrive(wait) {
+				s.handOver()
+			} else if s.c.drive(s) {
+				continue
+			}
 		}
 		if wait > 0 && timer == nil {
 			timer = s.c.startTimer(time.Until(due))

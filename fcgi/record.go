@@ -281,15 +281,18 @@ func (r *RecordReader) Fixed(h Header, limit int) ([]byte, error) {
 // reader that finds none is about to wait.
 func (r *RecordReader) Buffered() bool { return r.br.Buffered() > r.content+r.padding }
 
+// skip goes behind the current record. An error leaves the reader where it came,
+// as everywhere here: with a Read that can go on after one, so can this.
 func (r *RecordReader) skip() error {
-	for n := r.content + r.padding; n > 0; {
-		d, err := r.br.Discard(n)
-		n -= d
+	r.padding += r.content
+	r.content = 0
+	for r.padding > 0 {
+		d, err := r.br.Discard(r.padding)
+		r.padding -= d
 		if err != nil {
 			return truncated(err)
 		}
 	}
-	r.content, r.padding = 0, 0
 	return nil
 }
 

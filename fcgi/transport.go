@@ -20,6 +20,10 @@ type Request struct {
 	// as far as the application takes it. An error other than io.EOF aborts
 	// the request.
 	Stdin io.Reader
+	// Body, where Stdin is nil, is a body that is here already: it goes out with
+	// the request's head. It should be small (16 KiB): no more of the answer is
+	// taken than the sockets hold until it has left.
+	Body []byte
 	// Data is FCGI_DATA of a request in the Filter role (§6.4), sent behind
 	// Stdin; the parameters say its length and date. nil in every other role.
 	Data io.Reader
@@ -77,7 +81,7 @@ type Transport struct {
 	dialed chan struct{} // not nil: somebody connects for shared; closed at its end
 	closed bool
 
-	loops sync.WaitGroup // the read loops of its connections
+	loops sync.WaitGroup // its connections that are open, and their read loops
 }
 
 // errClosed is what a closed Transport answers.
@@ -269,7 +273,7 @@ func (t *Transport) dial(ctx context.Context) (*clientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newClientConn(nc)
+	c := newClientConn(nc, &t.loops)
 	c.keep, c.hold = t.Keep || t.Flow, t.Hold
 	c.gone, c.idle = t.connGone, t.connIdle
 	if t.Flow {
@@ -290,8 +294,9 @@ func (t *Transport) dial(ctx context.Context) (*clientConn, error) {
 	t.conns[c] = struct{}{}
 	t.loops.Add(1)
 	t.mu.Unlock()
-	go c.readLoop(&t.loops)
-	// Its end is received by t.Wait.
+	if c.window > 0 {
+		c.startLoop()
+	}
 	return c, nil
 }
 

@@ -86,7 +86,20 @@ const maxSpoolMemory = 64 << 10
 type spool struct {
 	io.ReadSeeker
 	size int64
+	head []byte   // all of it, where file is nil
 	file *os.File // nil: it is all in memory
+}
+
+// maxInline is how much of a body goes out in one piece with the request: no
+// socket is too small for it, so that nobody waits for the other to read.
+const maxInline = 16 << 10
+
+// inline returns the whole body if it is here and small, or nil.
+func (s *spool) inline() []byte {
+	if s == nil || s.size > maxInline {
+		return nil
+	}
+	return s.head
 }
 
 // promptTime is how long a client may take for the first maxSpoolMemory bytes
@@ -136,7 +149,7 @@ func spoolBody(src io.Reader, prompt time.Duration) (whole *spool, begun []byte,
 	n, err := io.CopyN(&head, src, maxSpoolMemory)
 	switch {
 	case err == io.EOF:
-		return &spool{ReadSeeker: bytes.NewReader(head.Bytes()), size: n}, nil, nil
+		return &spool{ReadSeeker: bytes.NewReader(head.Bytes()), size: n, head: head.Bytes()}, nil, nil
 	case err != nil:
 		return nil, nil, bodyFailure(err)
 	case prompt > 0 && time.Since(start) < prompt:

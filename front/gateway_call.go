@@ -38,7 +38,7 @@ type call struct {
 	evicted  bool                // its worker gets no other request, and goes
 	settled  <-chan struct{}     // closed when the worker is done with it all the same
 	last     *fcgi.Upstream      // that had it in hand last
-	spool    io.Closer
+	spool    *spool              // nil: the body is not here as a whole
 
 	// Guarded by g.mu.
 	prev, next *call // in g.calls
@@ -210,7 +210,9 @@ func (c *call) request() *fcgi.Request {
 	if c.stderr.wanted() {
 		c.req.Stderr = c.onStderr
 	}
-	if c.body != nil {
+	if b := c.spool.inline(); len(b) > 0 {
+		c.req.Body = b
+	} else if c.body != nil {
 		c.req.Stdin = c.body
 		// What is not here yet stays with the client until it is asked for: before
 		// 100 Continue (strict lets no other Expect in), and where it is much.

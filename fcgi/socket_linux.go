@@ -1,0 +1,161 @@
+package fcgi
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// A socket is a connection whose bytes are moved without the scheduler's being
+// told of a system call on its way: a socket of Go's never blocks. Read and Write
+// are each for one goroutine at a time.
+type socket struct {
+	net.Conn
+	raw syscall.RawConn
+
+	// Of the one that reads.
+	tryIn  func(fd uintptr) bool
+	into   []byte
+	got    int
+	inErr  error
+	flight []byte // to be written first
+	sent   int
+	fresh  bool // nothing can be there to be read before that
+
+	// Of the one that writes.
+	tryOut func(fd uintptr) bool
+	from   []byte
+	put    int
+	outErr error
+}
+
+// maxDirect is how much is moved at once with the scheduler unaware of it, in
+// bytes: the copy holds its place up.
+const maxDirect = 64 << 10
+
+// newSocket returns nil where nc is something else, or may only look like one.
+func newSocket(nc net.Conn) *socket {
+	var sc syscall.Conn
+	switch nc := nc.(type) {
+	case *net.UnixConn:
+		sc = nc
+	case *net.TCPConn:
+		sc = nc
+	default:
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &socket{Conn: nc, raw: raw}
+	s.tryIn, s.tryOut = s.in, s.out
+	return s
+}
+
+// Read implements net.Conn.
+func (s *socket) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s.into, s.got, s.inErr = p, 0, nil
+	err := s.raw.Read(s.tryIn)
+	if s.into = nil; err == nil {
+		err = s.inErr
+	}
+	return s.got, err
+}
+
+// exchange writes flight and then reads. Nothing is read before it waits: what
+// is sent for wakes it. Where sent is 0, nothing left; where it is less than all of
+// flight, nothing was read, and err is why, or nil: the peer takes no more for now.
+func (s *socket) exchange(flight, p []byte, fresh bool) (sent, n int, err error) {
+	s.flight, s.sent, s.fresh = flight, 0, fresh
+	n, err = s.Read(p)
+	s.flight = nil
+	return s.sent, n, err
+}
+
+func (s *socket) in(fd uintptr) bool {
+	if s.flight != nil {
+		return s.launch(fd)
+	}
+	for {
+		n, err := readSocket(fd, s.into)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return false
+		case n == 0 && err == nil:
+			s.inErr = io.EOF
+		case err != nil:
+			s.inErr = s.failed("read", err)
+		}
+		s.got = max(n, 0)
+		return true
+	}
+}
+
+// launch writes the flight: in the reader's turn, so that the poller, which
+// tells of a change only, was made ready before.
+func (s *socket) launch(fd uintptr) bool {
+	if !s.fresh {
+		if _, err := readSocket(fd, s.into); err != syscall.EAGAIN {
+			s.inErr = errStale
+			return true
+		}
+	}
+	for s.sent < len(s.flight) {
+		n, err := writeSocket(fd, s.flight[s.sent:])
+		switch err {
+		case nil:
+			s.sent += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return true
+		default:
+			s.inErr = s.failed("write", err)
+			return true
+		}
+	}
+	s.flight = nil
+	return false
+}
+
+// Write implements net.Conn.
+func (s *socket) Write(p []byte) (int, error) {
+	if len(p) > maxDirect {
+		return s.Conn.Write(p)
+	}
+	s.from, s.put, s.outErr = p, 0, nil
+	err := s.raw.Write(s.tryOut)
+	if s.from = nil; err == nil {
+		err = s.outErr
+	}
+	return s.put, err
+}
+
+func (s *socket) out(fd uintptr) bool {
+	for s.put < len(s.from) {
+		n, err := writeSocket(fd, s.from[s.put:])
+		switch err {
+		case nil:
+			s.put += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			s.outErr = s.failed("write", err)
+			return true
+		}
+	}
+	return true
+}
+
+// failed makes an error of the system look as package net has it.
+func (s *socket) failed(op string, err error) error {
+	local := s.LocalAddr()
+	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: s.RemoteAddr(), Err: os.NewSyscallError(op, err)}
+}
