@@ -61,6 +61,9 @@ type Report struct {
 	Redactor *Redactor
 	// Locals keeps local variables: in development only.
 	Locals bool
+	// Whole has Record return all of the incident, for a page that shows it. It
+	// costs the caller milliseconds: in development only.
+	Whole bool
 }
 
 // A Summary is an incident in short.
@@ -157,9 +160,60 @@ func summary(i *Incident) Summary {
 	return Summary{ID: i.ID, Kind: i.Kind, App: i.App, Title: i.Title(), First: i.First, Last: i.Last, Count: i.Count, Seen: i.Seen}
 }
 
-// Record counts an error, and keeps it if it is new. It returns the id of its
-// incident, "" where there are more errors than are looked at.
-func (r *Recorder) Record(p Report) (id string) {
+// Record counts an error, and keeps it if it is new. It returns its incident,
+// of which ID, Kind and App are set, nil where there are more errors than are
+// looked at. What it returns is the caller's alone.
+func (r *Recorder) Record(p Report) *Incident {
+	if p.Whole {
+		return r.recordWhole(p)
+	}
+	id := r.record(p, nil)
+	if id == "" {
+		return nil
+	}
+	return &Incident{ID: id, Kind: p.Kind, App: p.App}
+}
+
+// recordWhole makes the incident whether it is new or not.
+func (r *Recorder) recordWhole(p Report) *Incident {
+	var own *Incident
+	fill := func(i *Incident) {
+		if p.Fill != nil {
+			p.Fill(i)
+		}
+		own = i.clone() // i is the writer's from now on
+	}
+	id := r.record(p, fill)
+	if id == "" {
+		return nil
+	}
+	if own == nil {
+		fill(p.incident())
+	}
+	own.finish(&p)
+	r.mu.Lock()
+	if e := r.index[id]; e != nil {
+		own.First, own.Count, own.Seen = e.First, e.Count, e.Seen
+	}
+	r.mu.Unlock()
+	return own
+}
+
+// incident is what the report itself says.
+func (p *Report) incident() *Incident {
+	i := &Incident{Kind: p.Kind, Cause: p.Cause, Detail: p.Detail, App: p.App, Status: p.Status, First: p.Time, Last: p.Time, Count: 1}
+	text := string(p.Text)
+	if i.Traceback = Parse(text); i.Traceback == nil {
+		i.Raw = text
+	}
+	i.Fingerprint = fingerprint(i, p.Place)
+	i.ID = IDOf(i.Fingerprint)
+	return i
+}
+
+// record counts, and has fill, or else the report's own Fill, complete an
+// incident that is new, before the writer has it.
+func (r *Recorder) record(p Report, fill func(*Incident)) (id string) {
 	key := r.key(&p)
 	r.mu.Lock()
 	if r.closed {
@@ -177,14 +231,7 @@ func (r *Recorder) Record(p Report) (id string) {
 	}
 	r.mu.Unlock()
 
-	i := &Incident{Kind: p.Kind, Cause: p.Cause, Detail: p.Detail, App: p.App, Status: p.Status, First: p.Time, Last: p.Time, Count: 1}
-	text := string(p.Text)
-	if i.Traceback = Parse(text); i.Traceback == nil {
-		i.Raw = text
-	}
-	i.Fingerprint = fingerprint(i, p.Place)
-	i.ID = IDOf(i.Fingerprint)
-
+	i := p.incident()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.countLocked(i.ID, &p) {
@@ -195,8 +242,11 @@ func (r *Recorder) Record(p Report) (id string) {
 		r.dropped++
 		return ""
 	}
-	if p.Fill != nil {
-		p.Fill(i)
+	if fill == nil {
+		fill = p.Fill
+	}
+	if fill != nil {
+		fill(i)
 	}
 	i.Seen = p.occurrence(nil)
 	p.Text, p.Fill = nil, nil
@@ -270,12 +320,16 @@ func (r *Recorder) rate(app string) *bucket {
 	return b
 }
 
-// Add adds what became known later to the incident of a request: the stacks
-// of a worker, its end. add is called on the writer's goroutine, and must leave
+// Add adds what became known later to an incident, by its id or by that of its
+// request: the stacks of a worker, what was asked. add is called on the writer's goroutine, and must leave
 // what is there already; what it adds is cleaned then.
 func (r *Recorder) Add(request string, clean *Redactor, add func(*Incident)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.index[request] != nil {
+		r.enqueue(job{id: request, add: add, clean: clean})
+		return
+	}
 	for id, e := range r.index {
 		for _, o := range e.Seen {
 			if o.Request == request {

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,12 +61,7 @@ func (r *Recorder) do(j job) {
 
 // keep cleans a new incident and puts it on disk.
 func (r *Recorder) keep(i *Incident, p *Report) {
-	clean := p.Redactor
-	if clean == nil {
-		clean = NewRedactor()
-	}
-	i.clean(clean, p.Locals)
-	newLibrary(p.Folders).fill(i.Traceback, clean)
+	i.finish(p)
 	size, err := r.put(i)
 	r.mu.Lock()
 	e := r.index[i.ID]
@@ -89,6 +85,29 @@ func (r *Recorder) keep(i *Incident, p *Report) {
 	if r.options.New != nil {
 		r.options.New(i)
 	}
+}
+
+// finish cleans an incident and adds the source.
+func (i *Incident) finish(p *Report) {
+	clean := p.Redactor
+	if clean == nil {
+		clean = NewRedactor()
+	}
+	i.clean(clean, p.Locals)
+	newLibrary(p.Folders).fill(i.Traceback, clean)
+}
+
+// clone is a copy that shares nothing.
+func (i *Incident) clone() *Incident {
+	c := new(Incident)
+	b, err := json.Marshal(i)
+	if err == nil {
+		err = json.Unmarshal(b, c)
+	}
+	if err != nil {
+		return &Incident{ID: i.ID, Kind: i.Kind, App: i.App} // never: all of it is plain data
+	}
+	return c
 }
 
 func (r *Recorder) put(i *Incident) (int64, error) {
