@@ -34,8 +34,13 @@ import (
 //	hostport URL          sets $HOSTPORT
 //	gone NAME STATUS      waits for the daemon's end and checks its exit status
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	p := scriptParams()
+	p.Dir = "testdata/script"
+	testscript.Run(t, p)
+}
+
+func scriptParams() testscript.Params {
+	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
@@ -50,7 +55,7 @@ func TestScripts(t *testing.T) {
 			"hostport": scriptHostport,
 			"gone":     scriptGone,
 		},
-	})
+	}
 }
 
 type daemonsKey struct{}
