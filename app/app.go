@@ -15,13 +15,14 @@ type Kind string
 
 // The kinds of application.
 const (
-	Demo Kind = "demo" // the built-in application
-	WSGI Kind = "wsgi" // a Python WSGI application (PEP 3333)
-	PHP  Kind = "php"  // PHP scripts through php-cgi
-	CGI  Kind = "cgi"  // CGI programs (RFC 3875)
-	Exec Kind = "exec" // a FastCGI program that takes its listening socket on fd 0 (FastCGI §2.2)
-	FCGI Kind = "fcgi" // a FastCGI server already running; not ours to start
-	Go   Kind = "go"   // a program built with the SDK
+	Demo   Kind = "demo"   // the built-in application
+	WSGI   Kind = "wsgi"   // a Python WSGI application (PEP 3333)
+	PHP    Kind = "php"    // PHP scripts through php-cgi
+	CGI    Kind = "cgi"    // CGI programs (RFC 3875)
+	Folder Kind = "folder" // files, and programs of several kinds between them
+	Exec   Kind = "exec"   // a FastCGI program that takes its listening socket on fd 0 (FastCGI §2.2)
+	FCGI   Kind = "fcgi"   // a FastCGI server already running; not ours to start
+	Go     Kind = "go"     // a program built with the SDK
 )
 
 // forms are the ways to write APP, in the order in which they are told.
@@ -34,6 +35,7 @@ var forms = []struct {
 	{WSGI, "wsgi:MODULE[:CALLABLE]", "a Python WSGI application"},
 	{PHP, "php:DOCROOT", "PHP through php-cgi"},
 	{CGI, "cgi:PATH", "a CGI program, or a directory of them"},
+	{Folder, "folder:DIR", "a folder that mixes .py, .cgi and .php with files"},
 	{Exec, "exec:COMMAND...", "a FastCGI program that listens on its standard input"},
 	{FCGI, "fcgi:ADDRESS", "a FastCGI server already running"},
 	{Go, "go:PATH", "a program built with the SDK"},
@@ -46,7 +48,8 @@ func Forms() string {
 		fmt.Fprintf(&b, "  %-24s %s\n", f.form, f.what)
 	}
 	b.WriteString("  a path                   an executable file, a .py or .php file, or a folder with\n" +
-		"                           index.php, wsgi.py, app.py or manage.py\n")
+		"                           index.php, wsgi.py, app.py or manage.py, or else one\n" +
+		"                           with .py, .cgi, .php or .html files\n")
 	return b.String()
 }
 
@@ -110,13 +113,14 @@ func Parse(spec, dir string) (App, error) {
 
 // parsers check and complete an App whose Target is what stood after "KIND:".
 var parsers = map[Kind]func(*App) error{
-	Demo: parseDemo,
-	WSGI: parseWSGI,
-	PHP:  parsePHP,
-	CGI:  parseCGI,
-	Exec: parseExec,
-	FCGI: parseFCGI,
-	Go:   parseGo,
+	Demo:   parseDemo,
+	WSGI:   parseWSGI,
+	PHP:    parsePHP,
+	CGI:    parseCGI,
+	Folder: parseFolder,
+	Exec:   parseExec,
+	FCGI:   parseFCGI,
+	Go:     parseGo,
 }
 
 func parseDemo(a *App) error {
@@ -151,6 +155,20 @@ func parsePHP(a *App) error {
 		return fmt.Errorf("document root: %w", err)
 	case !fi.IsDir():
 		return fmt.Errorf("document root %s is not a directory", a.Target)
+	}
+	return nil
+}
+
+func parseFolder(a *App) error {
+	if a.Target == "" {
+		return errors.New("no folder: write folder:DIR")
+	}
+	a.Target = inDir(a.Dir, a.Target)
+	switch fi, err := os.Stat(a.Target); {
+	case err != nil:
+		return fmt.Errorf("folder: %w", err)
+	case !fi.IsDir():
+		return fmt.Errorf("%s is not a folder", a.Target)
 	}
 	return nil
 }

@@ -23,7 +23,8 @@ type Options struct {
 	CacheDir string   // where wsgi keeps what it unpacks; "": a private temporary folder
 	Dev      bool     // show errors to the client
 	// Found says that the web server before the workers has found each script that
-	// it names, as a file (php). One that takes the name from the URL has not.
+	// it names in SCRIPT_FILENAME, as a file (php, cgi). One that takes the name from
+	// the URL has not.
 	Found bool
 
 	// These are for wsgi; see wsgi.Options.
@@ -46,6 +47,10 @@ type Command struct {
 // at its address was started by someone else.
 var ErrNotHosted = errors.New("a FastCGI server already running is not ours to start")
 
+// ErrFolder is what Command returns for a folder, which is as many applications
+// as it has kinds of program: see FolderApp.
+var ErrFolder = errors.New("one worker cannot host a folder of several kinds of program; frontd serve can")
+
 // Command returns the command that runs a as a FastCGI worker. Programs are
 // looked for now, so that a missing one is an error before anything starts.
 func (a App) Command(o Options) (Command, error) {
@@ -62,6 +67,8 @@ func (a App) Command(o Options) (Command, error) {
 		c, err = a.execCommand(o)
 	case Go:
 		c = Command{Path: inDir(a.Dir, a.Target), Concurrency: threadsOr(o.Threads, goConcurrency)}
+	case Folder:
+		err = ErrFolder
 	case FCGI:
 		err = ErrNotHosted
 	default:
@@ -85,6 +92,9 @@ func (a App) selfCommand(o Options) (Command, error) {
 		n = threadsOr(o.Threads, 1)
 	}
 	args := append(slices.Clone(o.SelfArgs), a.String(), "--threads", strconv.Itoa(n))
+	if a.Kind == CGI && o.Found {
+		args = append(args, "--found")
+	}
 	return Command{Path: o.Self, Args: args, Concurrency: n}, nil
 }
 

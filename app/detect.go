@@ -65,8 +65,35 @@ func detectFolder(folder string) (App, error) {
 	case has("manage.py"):
 		return detectDjango(folder)
 	}
-	return App{}, fmt.Errorf("%s: looked in this folder for index.php (PHP), wsgi.py, app.py and manage.py (Python): none is there"+
-		"\n(a folder of CGI programs is cgi:%s)", folder, folder)
+	found, err := servable(folder)
+	if err != nil {
+		return App{}, err
+	}
+	if found != "" {
+		return App{Kind: Folder, Target: folder, Dir: folder,
+			Why: fmt.Sprintf("%s has %s, and no index.php, wsgi.py, app.py or manage.py: each URL is a file of this folder", folder, found)}, nil
+	}
+	return App{}, fmt.Errorf("%s: looked in this folder for index.php (PHP), wsgi.py, app.py and manage.py (Python), "+
+		"and for any .py, .cgi, .php or .html file: none is there"+
+		"\n(a folder of CGI programs is cgi:%s, a folder of anything is folder:%s)", folder, folder, folder)
+}
+
+// servable returns the name of a file, in the order of names, which shows that a
+// folder is to be served as it is, or "".
+func servable(folder string) (string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		switch filepath.Ext(e.Name()) {
+		case ".py", ".cgi", ".php", ".html":
+			if fi, err := os.Stat(filepath.Join(folder, e.Name())); err == nil && fi.Mode().IsRegular() && e.Name()[0] != '.' {
+				return e.Name(), nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // settingsLine is the line that django-admin startproject writes.

@@ -61,15 +61,18 @@ func (r *reader) checkMetrics(c *Config) {
 
 // notFor names the kinds of app that a setting means nothing to.
 var notFor = map[string]string{
+	"handlers":         "go wsgi php cgi exec fcgi demo",
+	"limit_extensions": "go wsgi cgi folder exec demo",
+
 	"python":        "go php cgi exec fcgi demo",
 	"middleware":    "go php cgi exec fcgi demo",
 	"settings":      "go php cgi exec fcgi demo",
 	"threads":       "php cgi fcgi",
-	"directory":     "demo",
+	"directory":     "demo folder",
 	"env":           "fcgi",
 	"target":        "demo",
 	"surge":         "fcgi",
-	"ready":         "fcgi",
+	"ready":         "fcgi folder",
 	"ping":          "fcgi",
 	"timeout.start": "fcgi",
 	"timeout.stop":  "fcgi",
@@ -116,12 +119,13 @@ func (r *reader) checkApp(a *App) {
 
 // targetOf says what target is, by kind.
 var targetOf = map[Kind]string{
-	KindGo:   `the command, such as "./server -v"`,
-	KindExec: `the command, such as "perl app.pl"`,
-	KindWSGI: `MODULE or MODULE:CALLABLE, such as "blog.wsgi:application"`,
-	KindPHP:  `the document root, such as "/srv/blog/public"`,
-	KindCGI:  `a program or a folder of them, such as "/usr/lib/cgi-bin"`,
-	KindFCGI: `an address: "127.0.0.1:9000", "unix:/run/php/php-fpm.sock" or "unix:@name"`,
+	KindGo:     `the command, such as "./server -v"`,
+	KindExec:   `the command, such as "perl app.pl"`,
+	KindWSGI:   `MODULE or MODULE:CALLABLE, such as "blog.wsgi:application"`,
+	KindPHP:    `the document root, such as "/srv/blog/public"`,
+	KindFolder: `a folder, such as "/srv/site"`,
+	KindCGI:    `a program or a folder of them, such as "/usr/lib/cgi-bin"`,
+	KindFCGI:   `an address: "127.0.0.1:9000", "unix:/run/php/php-fpm.sock" or "unix:@name"`,
 }
 
 // resolveTarget checks the target by the app's kind and fills what it means.
@@ -138,7 +142,7 @@ func (r *reader) resolveTarget(a *App) error {
 		if !isWSGITarget(a.Target) {
 			return fmt.Errorf("%q does not name a module", a.Target)
 		}
-	case KindPHP, KindCGI:
+	case KindPHP, KindCGI, KindFolder:
 		dir := reader{dir: a.Directory}
 		a.Target = dir.absolute(a.Target)
 	case KindFCGI:
@@ -254,6 +258,11 @@ func (r *reader) checkRoles(c *Config, route *Route) {
 	if pos, ok := route.Set["sendfile"]; ok && route.Root != "" {
 		r.failf(pos, "route.sendfile", "means nothing to a route with root: it sends files already")
 	}
+	if pos, ok := route.Set["handlers"]; ok && !r.broken {
+		if a := c.App(route.App); a == nil || a.Kind != KindFolder {
+			r.failf(pos, "route.handlers", "means nothing to a route whose app is not of kind folder")
+		}
+	}
 	if pos, ok := route.Set["authorizer"]; ok && !r.broken {
 		switch a := c.App(route.Authorizer); {
 		case a == nil:
@@ -277,7 +286,7 @@ func (r *reader) checkMount(c *Config, route *Route) {
 		r.failf(pos, "route.mount", "%q is not the beginning of the route's path %q", route.Mount+"/", route.Path)
 	case set && route.Path.Match == MatchRegexp && route.Mount != "":
 		r.failf(pos, "route.mount", "an expression may match paths that do not begin with %q", route.Mount+"/")
-	case !set && app != nil && route.Path.Match == MatchPrefix && (app.Kind == KindPHP || app.Kind == KindCGI):
+	case !set && app != nil && route.Path.Match == MatchPrefix && (app.Kind == KindPHP || app.Kind == KindCGI || app.Kind == KindFolder):
 		route.Mount = strings.TrimRight(route.Path.Text, "/")
 	}
 }

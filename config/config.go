@@ -136,6 +136,14 @@ type App struct {
 	// Middleware are the WSGI middlewares around the app, MODULE:CALLABLE, the
 	// outermost first.
 	Middleware []string
+	// Handlers say, for KindFolder, what files of an extension are: over
+	// DefaultHandlers. Sorted.
+	Handlers Handlers
+	// LimitExtensions are the only files that PHP runs, by their extension, for
+	// KindPHP and for KindFCGI with a directory. Default .php.
+	LimitExtensions []string
+	// Folder is, for the apps that a KindFolder is made of, its root. No file sets it.
+	Folder string
 	// Settings are what the app finds in environ["frontd.config"], sorted by name.
 	Settings []Variable
 	// Workers is how many processes; for KindFCGI, how many connections. 0: as many as CPUs.
@@ -209,13 +217,14 @@ type Kind string
 
 // Kinds of app.
 const (
-	KindGo   Kind = "go"   // a Go program made with the SDK: Command
-	KindWSGI Kind = "wsgi" // Python: Target is MODULE[:CALLABLE]
-	KindPHP  Kind = "php"  // Target is the document root
-	KindCGI  Kind = "cgi"  // Target is a program or a folder of them
-	KindExec Kind = "exec" // a FastCGI program that listens on fd 0: Command
-	KindFCGI Kind = "fcgi" // a FastCGI server that runs already: Address
-	KindDemo Kind = "demo" // built in
+	KindGo     Kind = "go"     // a Go program made with the SDK: Command
+	KindWSGI   Kind = "wsgi"   // Python: Target is MODULE[:CALLABLE]
+	KindPHP    Kind = "php"    // Target is the document root
+	KindCGI    Kind = "cgi"    // Target is a program or a folder of them
+	KindFolder Kind = "folder" // Target is a folder of programs and files: see Handlers
+	KindExec   Kind = "exec"   // a FastCGI program that listens on fd 0: Command
+	KindFCGI   Kind = "fcgi"   // a FastCGI server that runs already: Address
+	KindDemo   Kind = "demo"   // built in
 )
 
 // Route is a [[route]] table.
@@ -237,6 +246,8 @@ type Route struct {
 	Sendfile []string
 	// Authorizer names the app that is asked first.
 	Authorizer string
+	// Handlers are those of this URL, over the app's.
+	Handlers Handlers
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
 	// Exception holds only where Set says so: see Config.Exception.

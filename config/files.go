@@ -52,7 +52,7 @@ func (f *files) app(a *App) {
 		f.note(a.Set["python"], path+".python", err)
 	}
 	switch a.Kind {
-	case KindPHP:
+	case KindPHP, KindFolder:
 		f.note(a.Set["target"], path+".target", isFolder(a.Target))
 	case KindCGI:
 		_, err := os.Stat(a.Target)

@@ -123,7 +123,7 @@ func treeKeys(n *node, keys []string) []string {
 			path = strings.Join(parts, ".")
 		}
 		tables := len(e.value.items) > 0 && e.value.items[0].kind == table
-		if path == "app.NAME.env" || path == "app.NAME.settings" || e.value.kind != table && !tables {
+		if path == "app.NAME.env" || path == "app.NAME.settings" || strings.HasSuffix(path, ".handlers") || e.value.kind != table && !tables {
 			keys = append(keys, path)
 			continue
 		}

@@ -29,6 +29,7 @@ type arguments struct {
 	python  string
 	dir     string
 	dev     bool
+	found   bool
 	help    bool
 }
 
@@ -42,6 +43,7 @@ func parseArguments(args []string) (arguments, error) {
 	set.StringVar(&a.python, "python", "", "")
 	set.StringVar(&a.dir, "dir", "", "")
 	set.BoolVar(&a.dev, "dev", false, "")
+	set.BoolVar(&a.found, "found", false, "")
 	var names []string
 	for rest := args; ; {
 		switch err := set.Parse(rest); {
@@ -84,6 +86,8 @@ mode 0660; a stale one is replaced, one in use is not.
   --python PATH   the interpreter for wsgi; otherwise $VIRTUAL_ENV, .venv or
                   venv in the application's folder, python3
   --dir DIR       where the application runs, and what its paths are relative to
+  --found         cgi: run what SCRIPT_FILENAME names, below PATH: the web server has
+                  found it. Without it, the URL is looked up in PATH
   --dev           show errors to the client
   -h              this text
 

@@ -13,10 +13,10 @@ import (
 )
 
 // handler serves the kinds of application that are part of this program.
-func handler(a app.App, threads int) http.Handler {
+func handler(a app.App, threads int, found bool) http.Handler {
 	if a.Kind == app.CGI {
 		return located(bounded(&cgi.Handler{
-			Path: a.Target, Mount: mount, Env: variables, Inherit: inherited(), Stderr: worker.Stderr,
+			Path: a.Target, Found: found, Mount: mount, Env: variables, Inherit: inherited(), Stderr: worker.Stderr,
 		}, threads))
 	}
 	return located(bounded(demo.New(demo.Options{Mount: mount, Params: params}), threads))

@@ -61,6 +61,9 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if a.Kind == app.FCGI {
 		return usagef("%s: %w; point the web server at it", a, app.ErrNotHosted)
 	}
+	if a.Kind == app.Folder {
+		return usagef("%s: %w", a, app.ErrFolder)
+	}
 	if parsed.listen == "" && !stdinListens() {
 		return usagef("standard input is not a listening socket: give an address, as in appworker %s -l 127.0.0.1:9000, "+
 			"or have a supervisor start this (frontd, spawn-fcgi, systemd)", a)
@@ -75,7 +78,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return serve(ctx, handler(a, cmd.Concurrency), parsed, stderr)
+		return serve(ctx, handler(a, cmd.Concurrency, parsed.found), parsed, stderr)
 	default:
 		return become(ctx, a, parsed)
 	}

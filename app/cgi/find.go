@@ -32,6 +32,9 @@ func (h *Handler) find(r *http.Request) (program, error) {
 	if err != nil {
 		return program{}, notFound("stat: %v", err)
 	}
+	if h.Found {
+		return findNamed(path, h.Env(r))
+	}
 	mount := ""
 	if h.Mount != nil {
 		mount = h.Mount(r)
@@ -76,6 +79,36 @@ func findBelow(dir, mount, path string) (program, error) {
 		return p, checkProgram(fi, p.file, script)
 	}
 	return program{}, notFound("%s: a directory, not a program", filepath.Join(dir, name))
+}
+
+// findNamed takes the program that SCRIPT_FILENAME names, if it lies below dir:
+// os.Root follows no link out of it.
+func findNamed(dir string, vars []string) (program, error) {
+	file := ""
+	for _, v := range vars {
+		if name, value, _ := strings.Cut(v, "="); name == "SCRIPT_FILENAME" {
+			file = value
+		}
+	}
+	// The web server may know the folder by another name: its links resolved.
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return program{}, notFound("%v", err)
+	}
+	name, err := filepath.Rel(real, file)
+	if err != nil || !filepath.IsLocal(name) || strings.Contains(file, "\x00") {
+		return program{}, notFound("SCRIPT_FILENAME %q is not below %s", file, real)
+	}
+	root, err := os.OpenRoot(real)
+	if err != nil {
+		return program{}, notFound("%v", err)
+	}
+	defer root.Close()
+	fi, err := root.Stat(name)
+	if err != nil {
+		return program{}, notFound("%v", err)
+	}
+	return program{file: file}, checkProgram(fi, file, filepath.Base(file))
 }
 
 // cutSegment splits "/a/b" into "a" and "/b".

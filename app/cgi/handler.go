@@ -54,6 +54,11 @@ type Handler struct {
 	// begin with a dot are not found, nor are links that lead out of Path.
 	Path string
 
+	// Found says that the web server has found the program: a request's
+	// SCRIPT_FILENAME names it, in Path or below, and SCRIPT_NAME and PATH_INFO are
+	// as the server sent them. Path is a directory then, and Env must be set.
+	Found bool
+
 	// Mount returns the part of r.URL.Path that lies above Path, without a
 	// slash at its end. Nil: "".
 	Mount func(r *http.Request) string

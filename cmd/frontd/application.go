@@ -118,10 +118,10 @@ func hostedApp(c *config.App) app.App {
 // not nil, ends it.
 func (a *application) handler(c *config.App) (http.Handler, io.Closer, error) {
 	root := docroot(c)
-	if root == "" {
+	if root == "" || c.Folder != "" { // of a folder, a stage before has found it
 		return a.gateway, nil, nil
 	}
-	php, err := front.NewPHP(root, a.gateway)
+	php, err := front.NewPHP(root, a.gateway, c.LimitExtensions...)
 	return php, php, err
 }
 
@@ -145,7 +145,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	}
 	cmd, err := hostedApp(c).Command(app.Options{
 		Threads: threadsOf(c), Python: c.Python, Self: path, SelfArgs: []string{appworkerName},
-		Dev: a.dev, Found: true, Middleware: c.Middleware, Settings: settingsOf(c),
+		Dev: a.dev, Found: docroot(c) != "" || c.Folder != "", Middleware: c.Middleware, Settings: settingsOf(c),
 	})
 	if err != nil {
 		return supervisor.Spec{}, err

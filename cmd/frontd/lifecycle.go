@@ -57,7 +57,7 @@ func (r *registry) all() []*application {
 // startApps starts every application and makes the chain over them.
 func (d *daemon) startApps(c *config.Config) error {
 	var errs []error
-	for _, ac := range c.Apps {
+	for _, ac := range hosted(c) {
 		if err := d.startApp(c, ac); err != nil {
 			errs = append(errs, err)
 		}
@@ -165,8 +165,11 @@ func (d *daemon) routeOf(c *config.Config, rc *config.Route, roots *folders) (fr
 		rt.Handler = files
 		return rt, err
 	}
-	a := d.apps.get(rc.App)
 	ac := c.App(rc.App)
+	if ac.Kind == config.KindFolder {
+		return d.folderRoute(c, rc, rt, roots)
+	}
+	a := d.apps.get(rc.App)
 	rt.Settings = settings(c, c.Limits(rc), ac.Body == "spool", d.dev)
 	a.keeper.watchSlow(rt.Settings.Slow)
 	h, root, err := a.handler(ac)
@@ -344,6 +347,9 @@ func (d *daemon) announce(c *config.Config, stderr io.Writer) {
 		fmt.Fprintf(stderr, "\n  frontd serves %s\n", doorURL(door))
 	}
 	for _, a := range c.Apps {
+		if a.Folder != "" {
+			continue // told with the folder; its workers start with a request
+		}
 		fmt.Fprintf(stderr, "  %s", strings.TrimRight(fmt.Sprintf("%s: %s %s", a.Name, a.Kind, a.Target), " "))
 		if app := d.apps.get(a.Name); app != nil && app.group != nil {
 			var pids []string

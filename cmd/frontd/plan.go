@@ -55,7 +55,11 @@ func (f *serveFlags) load(cmd *cobra.Command, args []string) (*config.Config, st
 			return nil, "", err
 		}
 	}
-	return c, why, f.apply(cmd, c)
+	if err := f.apply(cmd, c); err != nil {
+		return nil, "", err
+	}
+	unfold(c)
+	return c, why, nil
 }
 
 func loadFile(path string) (*config.Config, config.Errors) {
@@ -105,7 +109,7 @@ func appName(a app.App) string {
 	case app.WSGI:
 		name, _, _ = strings.Cut(a.Target, ":")
 		name, _, _ = strings.Cut(name, ".")
-	case app.PHP, app.CGI, app.Go:
+	case app.PHP, app.CGI, app.Go, app.Folder:
 		name = filepath.Base(a.Target)
 	case app.Exec:
 		name = filepath.Base(a.Args[0])
@@ -232,7 +236,7 @@ func checkApp(a *config.App) error {
 		return err
 	}
 	_, err = hostedApp(a).Command(app.Options{Threads: threadsOf(a), Python: a.Python, Self: path, SelfArgs: []string{appworkerName}})
-	if errors.Is(err, app.ErrNotHosted) {
+	if errors.Is(err, app.ErrNotHosted) || errors.Is(err, app.ErrFolder) {
 		return nil
 	}
 	return err

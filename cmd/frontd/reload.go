@@ -81,11 +81,12 @@ type step struct {
 // prepareApps starts the new workers of every application, a few applications at
 // a time, and returns when all are ready. If one does not come up, none stays.
 func (d *daemon) prepareApps(ctx context.Context, c *config.Config) (*succession, error) {
-	s := &succession{d: d, steps: make([]*step, len(c.Apps))}
-	errs := make([]error, len(c.Apps))
+	apps := hosted(c)
+	s := &succession{d: d, steps: make([]*step, len(apps))}
+	errs := make([]error, len(apps))
 	turns := make(chan struct{}, max(2, numCPU()))
 	var wg sync.WaitGroup
-	for i, ac := range c.Apps {
+	for i, ac := range apps {
 		turns <- struct{}{}
 		wg.Go(func() { // waited for below
 			s.steps[i], errs[i] = d.prepareApp(ctx, c, ac)
