@@ -67,6 +67,10 @@ func TestParse(t *testing.T) {
 		"odd:name/index.php":    "<?php",
 		"index.php-folder/x":    "",
 		"phpdir/index.php/file": "",
+		"mixed/tool.cgi*":       "",
+		"mixed/page.html":       "",
+		"plain/.x.py":           "",
+		"plain/readme.txt":      "",
 	})
 	in := func(name string) string { return filepath.Join(dir, name) }
 	tests := []struct {
@@ -136,6 +140,13 @@ func TestParse(t *testing.T) {
 		{spec: "plain.txt", err: "looked for an executable file"},
 		{spec: "empty", err: "index.php (PHP), wsgi.py, app.py and manage.py"},
 		{spec: "phpdir", err: "looked in this folder"},
+		{spec: "mixed", want: App{Kind: Folder, Target: in("mixed"), Dir: in("mixed")}},
+		{spec: "cgi", err: "is folder:" + in("cgi")},
+		{spec: "plain", err: "looked in this folder"},
+		{spec: "folder:plain", want: App{Kind: Folder, Target: in("plain"), Dir: dir}},
+		{spec: "folder:", err: "no folder"},
+		{spec: "folder:plain.txt", err: "not a folder"},
+		{spec: "folder:none", err: "no such file"},
 
 		{spec: "dmeo", err: "did you mean demo?"},
 		{spec: "wgsi:blog", err: "did you mean wsgi:MODULE[:CALLABLE]?"},

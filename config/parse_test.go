@@ -79,6 +79,10 @@ var wrong = []struct{ name, file, errors string }{
 		"4:1: app.a.python: means nothing to an app of kind \"fcgi\"\n5:1: app.a.env: means…\n6:13: app.a.timeout.start: means…\n7:1: app.a.threads: means…"},
 	{"bad variables", "[app.a]\nkind = \"demo\"\nenv = { 1A = \"\", B = 1, \"C D\" = \"\" }",
 		"3:9: app.a.env.1A: \"1A\" is not a variable's name…\n3:22: app.a.env.B: an integer, want a string\n3:25: app.a.env.C D: \"C D\" is not…"},
+	{"bad handlers", "[app.a]\nkind = \"folder\"\ntarget = \"d\"\nhandlers = { py = \"wsgi\", \".a/b\" = \"cgi\", \".x\" = \"pyton\", \".y\" = 1 }\n[app.b]\nkind = \"demo\"\nhandlers = { }\n" +
+		"[[route]]\npath = \"/b/\"\napp = \"b\"\nhandlers = { \".py\" = \"off\" }\n[[route]]\napp = \"a\"\nhandlers = 1",
+		"4:14: app.a.handlers.py: \"py\" is no extension; want a dot…\n4:27: app.a.handlers..a/b: \".a/b\": one dot…\n4:50: app.a.handlers..x: \"pyton\" is not one of…\n4:66: app.a.handlers..y: an integer…\n" +
+			"7:1: app.b.handlers: means nothing…\n11:1: route.handlers: means nothing…\n14:12: route.handlers: an integer, want a table…"},
 	{"bad name", "[app.\"a b\"]\nkind = \"demo\"", `1:6: app.a b: "a b" is not an app's name…`},
 	{"two apps and no route", "[app.a]\nkind = \"demo\"\n[app.b]\nkind = \"demo\"", "1:6: app.a: one of 2 apps and no [[route]] says which serves what\n3:6: app.b: one of 2…"},
 	{"route to no app", "[app.blog]\nkind = \"demo\"\n[[route]]\napp = \"blgo\"", `4:1: route.app: no app "blgo", did you mean "blog"?; there is "blog"`},

@@ -1,6 +1,7 @@
 package cgi
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,6 +10,42 @@ import (
 	"strings"
 	"testing"
 )
+
+// A program that the web server has found is run where it lies below Path, by
+// whatever name Path is called, and nowhere else.
+func TestFindNamed(t *testing.T) {
+	out, dir := t.TempDir(), t.TempDir()
+	script(t, dir, "sub/a.cgi", "#!/bin/sh\n")
+	script(t, out, "evil", "#!/bin/sh\n")
+	if err := os.WriteFile(filepath.Join(dir, "data"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	for name, target := range map[string]string{link: dir, filepath.Join(dir, "out"): filepath.Join(out, "evil")} {
+		if err := os.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, status := range map[string]int{
+		real + "/sub/a.cgi": 0, real + "/data": 403, real + "/sub": 404, real: 404, real + "/out": 404, real + "/none": 404,
+		filepath.Join(out, "evil"): 404, real + "/../" + filepath.Base(out) + "/evil": 404, "sub/a.cgi": 404, "": 404, real + "/sub/a.cgi\x00": 404,
+	} {
+		for _, path := range []string{dir, link} {
+			h := &Handler{Path: path, Found: true, Env: func(*http.Request) []string { return []string{"SCRIPT_NAME=/a", "SCRIPT_FILENAME=" + file} }}
+			p, err := h.find(httptest.NewRequest("GET", "/", nil))
+			if status == 0 && (err != nil || p.file != file || p.inDir) {
+				t.Errorf("%q below %s: %+v, %v", file, path, p, err)
+			}
+			if e := new(refusal); status != 0 && (!errors.As(err, &e) || e.status != status) {
+				t.Errorf("%q below %s: %+v, %v; want %d", file, path, p, err, status)
+			}
+		}
+	}
+}
 
 func TestFind(t *testing.T) {
 	out := t.TempDir()

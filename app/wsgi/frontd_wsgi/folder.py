@@ -89,6 +89,8 @@ def application(environ, start_response):
         return _refuse(environ, start_response, "%s is gone" % path)
     if app is None:
         return _refuse(environ, start_response, "%s has no %s" % (path, " or ".join(DEFAULT_CALLABLES)))
+    if not environ["SCRIPT_NAME"]:  # sent without PATH_INFO, which the host took for an application at the root
+        environ["SCRIPT_NAME"], environ["PATH_INFO"] = environ.get("DOCUMENT_URI", ""), ""
     return app(environ, start_response)
 
 
