@@ -11,8 +11,10 @@ import (
 func (r *reader) check(c *Config) {
 	r.checkListeners(&c.Server)
 	r.checkMetrics(c)
+	r.checkStages("server", &c.Server.Stages, c.Server.Set)
 	for _, a := range c.Apps {
 		r.checkApp(a)
+		r.checkStages("app."+a.Name, &a.Stages, a.Set)
 	}
 	r.checkRoutes(c)
 }
@@ -186,6 +188,8 @@ func (r *reader) checkRoutes(c *Config) {
 		r.checkDoor(c, route)
 		r.checkMount(c, route)
 		r.checkRoles(c, route)
+		r.checkStages("route", &route.Stages, route.Set)
+		r.checkAnswers(route)
 		used[route.Authorizer] = true
 		for _, before := range c.Routes[:i] {
 			if !r.misread(before, "path", "host") && !r.misread(route, "path", "host") && before.covers(route) {
@@ -228,8 +232,8 @@ func (r *reader) checkDoor(c *Config, route *Route) {
 	switch {
 	case hasApp && hasRoot:
 		r.failf(root, "route.root", "a route has either app or root, and app is set at line %d", app.Line)
-	case !hasApp && !hasRoot && !r.broken:
-		r.failf(route.Pos, "route", "app or root is missing: which app serves, or the files of which folder")
+	case !hasApp && !hasRoot && !r.broken && !route.answers():
+		r.failf(route.Pos, "route", "app or root is missing: which app serves, or the files of which folder (or redirect or return, which need neither)")
 	case hasApp && route.App != "" && c.App(route.App) == nil && !r.broken:
 		var names []string
 		for _, a := range c.Apps {

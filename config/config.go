@@ -63,6 +63,8 @@ type Server struct {
 	BodyRate int64
 	// Limits hold for every app and route that does not set its own. All filled.
 	Limits Limits
+	// Stages likewise: see Config.Stages.
+	Stages Stages
 }
 
 // TLS names a certificate, PEM. Both are empty or both are absolute paths.
@@ -180,6 +182,8 @@ type App struct {
 	Body string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
+	// Stages likewise: see Config.Stages.
+	Stages Stages
 }
 
 // Bounds are what an app's workers may take of the machine. 0 is no bound.
@@ -236,8 +240,8 @@ type Route struct {
 	// Mount is SCRIPT_NAME, without a slash at its end: "" or "/blog". Where
 	// the file does not set it, it is as Config.mount decides.
 	Mount string
-	// App names the app that serves; Root is a folder of files, absolute.
-	// One of them is set, the other empty.
+	// App names the app that serves; Root is a folder of files, absolute. At
+	// most one of them is set, and none only beside Redirect or Return.
 	App  string
 	Root string
 	// Internal routes take only what an app's X-Accel-Redirect leads to.
@@ -248,10 +252,21 @@ type Route struct {
 	Authorizer string
 	// Handlers are those of this URL, over the app's.
 	Handlers Handlers
+	// Rewrite, Redirect and Return are not in use where they are zero.
+	Rewrite  Rewrite
+	Redirect Redirect
+	Return   Return
+	// Index, Listing, Fallback and Precompressed are of a route with Root.
+	Index         []string // default index.html
+	Listing       bool
+	Fallback      string // a path below Root; empty: none
+	Precompressed []string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
 	// Exception holds only where Set says so: see Config.Exception.
 	Exception Exception
+	// Stages likewise: see Config.Stages.
+	Stages Stages
 }
 
 // Path is what a route matches of a URL's path.
@@ -298,6 +313,7 @@ func Default() *Config {
 				Timeout: Timeouts{Start: 30 * time.Second, Request: 60 * time.Second, Stop: 30 * time.Second},
 				Queue:   Queue{Size: 1024, Timeout: 5 * time.Second},
 			},
+			Stages: defaultStages(),
 		},
 		Log:       Log{Format: "text", Access: true, Level: "info"},
 		Incidents: Incidents{Keep: 500, Size: 64 << 20},
@@ -306,11 +322,14 @@ func Default() *Config {
 
 // DefaultApp returns the app of an empty table, without a name and a kind.
 func DefaultApp() *App {
-	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}, Umask: unset, Bounds: Bounds{Core: unset}, Exception: defaultException()}
+	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}, Umask: unset, Bounds: Bounds{Core: unset}, Stages: defaultStages(), Exception: defaultException()}
 }
 
 func defaultRoute() *Route {
-	return &Route{Set: Set{}, Path: Path{Text: "/"}, Exception: defaultException()}
+	return &Route{
+		Set: Set{}, Path: Path{Text: "/"}, Index: []string{"index.html"},
+		Redirect: Redirect{Status: 302}, Return: Return{Type: "text/plain; charset=utf-8"}, Stages: defaultStages(), Exception: defaultException(),
+	}
 }
 
 // App returns the app of that name, or nil.

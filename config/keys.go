@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // serverKeys is the [server] table.
 var serverKeys = append([]key[Server]{
@@ -36,7 +39,10 @@ var serverKeys = append([]key[Server]{
 		func(s *Server) *string { return &s.Cgroup }),
 	inner("tls", `the certificate of https:// listeners; read again at each reload`, tlsKeys,
 		func(s *Server) *TLS { return &s.TLS }),
-}, lift(limitKeys, func(s *Server) *Limits { return &s.Limits })...)
+}, slices.Concat(
+	lift(limitKeys, func(s *Server) *Limits { return &s.Limits }),
+	lift(stageKeys, func(s *Server) *Stages { return &s.Stages }),
+)...)
 
 var tlsKeys = []key[TLS]{
 	must(field("certificate", path("a file's path"), `the file with the certificate chain, PEM, the server's own first`,
@@ -169,7 +175,10 @@ var appKeys = append([]key[App]{
 	}, func(a *App) *Output { return &a.Output }),
 	field("body", body, `how a request's body reaches the worker: "stream", as it comes, or "spool", the whole of it first, so that its length is always known and no slow client holds a worker`,
 		func(a *App) *string { return &a.Body }),
-}, lift(limitKeys, func(a *App) *Limits { return &a.Limits })...)
+}, slices.Concat(
+	lift(limitKeys, func(a *App) *Limits { return &a.Limits }),
+	lift(stageKeys, func(a *App) *Stages { return &a.Stages }),
+)...)
 
 // boundKeys are what an app may take of the machine.
 var boundKeys = []key[Bounds]{
@@ -209,4 +218,8 @@ var routeKeys = append([]key[Route]{
 		func(r *Route) *string { return &r.Authorizer }),
 	inner("exception", `what becomes of errors at these URLs`, exceptionKeys,
 		func(r *Route) *Exception { return &r.Exception }),
-}, lift(routeLimitKeys, func(r *Route) *Limits { return &r.Limits })...)
+}, slices.Concat(
+	routeStageKeys,
+	lift(routeLimitKeys, func(r *Route) *Limits { return &r.Limits }),
+	lift(stageKeys, func(r *Route) *Stages { return &r.Stages }),
+)...)

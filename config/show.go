@@ -39,14 +39,14 @@ func (c *Config) WriteEffective(w io.Writer) error {
 func (c *Config) writeApp(b *bufio.Writer, a *App) {
 	fmt.Fprintf(b, "\n[app.%s]\n", a.Name)
 	effective := *a
-	effective.Limits, effective.Exception = c.AppLimits(a), c.Exception(a, nil)
+	effective.Limits, effective.Exception, effective.Stages = c.AppLimits(a), c.Exception(a, nil), c.AppStages(a)
 	writeLines(b, appKeys, &effective, func(name string) note {
 		switch {
 		case a.Set.Has(name):
 			return own
 		case a.meaningless(name):
 			return hidden
-		case isLimit(name):
+		case isLimit(name), isStage(name):
 			return inherited
 		}
 		return byDefault
@@ -56,14 +56,16 @@ func (c *Config) writeApp(b *bufio.Writer, a *App) {
 func (c *Config) writeRoute(b *bufio.Writer, r *Route) {
 	b.WriteString("\n[[route]]\n")
 	effective := *r
-	effective.Limits, effective.Exception = c.Limits(r), c.Exception(c.App(r.App), r)
+	effective.Limits, effective.Exception, effective.Stages = c.Limits(r), c.Exception(c.App(r.App), r), c.Stages(r)
 	writeLines(b, routeKeys, &effective, func(name string) note {
 		switch {
 		case r.Set.Has(name):
 			return own
+		case isAnswer(name), isOfFiles(name) && r.Root == "":
+			return hidden
 		case (name == "mount" || name == "sendfile") && r.Root != "", name == "internal" && r.Root == "", (isLimit(name) || isException(name)) && r.Root != "" && name != "max_body":
 			return hidden
-		case isLimit(name), isException(name):
+		case isLimit(name), isException(name), isStage(name):
 			return inherited
 		case name == "app" && r.App != "":
 			return own // the only app there is
@@ -103,7 +105,9 @@ func writeLines[S any](b *bufio.Writer, keys []key[S], from *S, origin func(name
 				fmt.Fprintf(b, "%s = %s  # default\n", l.name, value)
 			}
 		case inherited:
-			fmt.Fprintf(b, "#%s = %s  # from above\n", l.name, value)
+			if !absent || isLimit(l.name) {
+				fmt.Fprintf(b, "#%s = %s  # from above\n", l.name, value)
+			}
 		case hidden:
 		}
 	}
@@ -114,3 +118,18 @@ func isLimit(name string) bool {
 }
 
 func isException(name string) bool { return strings.HasPrefix(name, "exception.") }
+
+func isStage(name string) bool {
+	return slices.ContainsFunc(linesOf(stageKeys, ""), func(l line[Stages]) bool { return l.name == name })
+}
+
+// isAnswer says whether a setting belongs to what answers in an app's place,
+// which is there whole or not at all.
+func isAnswer(name string) bool {
+	table, _, _ := strings.Cut(name, ".")
+	return table == "rewrite" || table == "redirect" || table == "return"
+}
+
+func isOfFiles(name string) bool {
+	return slices.Contains([]string{"index", "listing", "fallback", "precompressed"}, name)
+}

@@ -59,14 +59,3 @@ type ResponseFields struct{ Fields }
 func (f *ResponseFields) used() bool { return len(f.Fields) > 0 }
 
 func (f *ResponseFields) head(_ *Exchange, h http.Header, _ int) { f.edit(h) }
-
-// Names that no setting may change: the server makes them of what it does.
-var framingFields = []string{
-	"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
-// IsFramingField says whether a field belongs to the connection or to the
-// body's framing, so that changing it alone would break the message (RFC 9112 §6).
-func IsFramingField(name string) bool {
-	return slices.Contains(framingFields, http.CanonicalHeaderKey(name))
-}

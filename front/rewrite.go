@@ -38,9 +38,9 @@ func NewRewrite(from, to string) (*Rewrite, error) {
 	return rw, nil
 }
 
-// staysIn says whether every path that comes out is below a mount prefix, or
+// StaysIn says whether every path that comes out is below a mount prefix, or
 // the application could not be told where it is mounted.
-func (rw *Rewrite) staysIn(prefix string) bool {
+func (rw *Rewrite) StaysIn(prefix string) bool {
 	return rw == nil || prefix == "" || strings.HasPrefix(rw.text, prefix+"/")
 }
 

@@ -87,7 +87,7 @@ func compileRoute(route *Route) (rule, error) {
 	if route.Handler == nil && route.Redirect == nil && route.Reply == nil {
 		return ru, errors.New("no handler")
 	}
-	if !route.Rewrite.staysIn(route.MountPrefix) {
+	if !route.Rewrite.StaysIn(route.MountPrefix) {
 		return ru, fmt.Errorf("rewrite to %q: must stay below the mount prefix %q", route.Rewrite.text, route.MountPrefix)
 	}
 	if p := route.MountPrefix; p != "" && (p[0] != '/' || strings.HasSuffix(p, "/")) {

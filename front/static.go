@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"mime"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,12 +15,28 @@ import (
 )
 
 // Static serves the files of a folder: GET and HEAD, index.html for a folder,
-// no listings, no names that begin with a dot (but .well-known, RFC 8615), and
-// nothing that a link leads to outside of the folder.
+// no names that begin with a dot (but .well-known, RFC 8615), and nothing that
+// a link leads to outside of the folder.
+//
+// The fields are set before it serves.
 type Static struct {
+	// Index are the files that stand for a folder, the first that is there;
+	// nil is index.html.
+	Index []string
+	// Listing shows what is in a folder that has none of them.
+	Listing bool
+	// Fallback is the file for paths that have none, relative to the folder;
+	// "" is 404.
+	Fallback string
+	// Precompressed are the encodings whose files may lie beside a file, "br",
+	// "zstd" and "gzip", the preferred one first.
+	Precompressed []string
+
 	root   *os.Root
 	prefix string
 }
+
+var defaultIndex = []string{"index.html"}
 
 // NewStatic opens a folder. prefix is what is cut off a request's path before
 // the rest is looked up, "/static" for a route "/static/"; "" cuts nothing.
@@ -46,20 +61,47 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name, wantDir := fileName(rest)
 	info, err := s.root.Stat(name)
-	if err != nil {
-		failFile(w, r, err)
-		return
-	}
 	switch {
+	case err != nil:
+		s.missing(w, r, err)
 	case info.IsDir() && !strings.HasSuffix(x.Path, "/"):
 		redirectToFolder(w, r, x)
 	case info.IsDir():
-		s.serveFile(w, r, path.Join(name, "index.html"))
+		s.serveFolder(w, r, name)
 	case wantDir:
-		Fail(w, r, NotFound, "a file, not a folder: "+name)
+		s.missing(w, r, &fs.PathError{Op: "open folder", Path: name, Err: fs.ErrNotExist})
 	default:
 		s.serveFile(w, r, name)
 	}
+}
+
+// missing answers for a path that has no file: with the fallback, where there
+// is one and it is not the reading that failed.
+func (s *Static) missing(w http.ResponseWriter, r *http.Request, err error) {
+	if s.Fallback != "" && fileCause(err) == NotFound {
+		s.serveFile(w, r, s.Fallback)
+		return
+	}
+	failFile(w, r, err)
+}
+
+func (s *Static) serveFolder(w http.ResponseWriter, r *http.Request, name string) {
+	index := s.Index
+	if index == nil {
+		index = defaultIndex
+	}
+	for _, file := range index {
+		file = path.Join(name, file)
+		if info, err := s.root.Stat(file); err == nil && info.Mode().IsRegular() {
+			s.serveFile(w, r, file)
+			return
+		}
+	}
+	if s.Listing {
+		s.list(w, r, name)
+		return
+	}
+	s.missing(w, r, &fs.PathError{Op: "find index of", Path: name, Err: fs.ErrNotExist})
 }
 
 // fileName turns the rest of a path into a name below the root.
@@ -99,67 +141,68 @@ func (s *Static) serveFile(w http.ResponseWriter, r *http.Request, name string) 
 		Fail(w, r, MethodNotAllowed, r.Method+" on a file")
 		return
 	}
-	// Nonblocking, for opening a FIFO waits for its writer for ever.
-	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, info, err := s.open(name)
 	if err != nil {
 		failFile(w, r, err)
 		return
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		failFile(w, r, err)
-		return
-	}
-	if !info.Mode().IsRegular() {
-		Fail(w, r, NotFound, "neither a file nor a folder with an index: "+name)
-		return
-	}
 	h := w.Header()
 	if h.Get("Content-Type") == "" { // or an application that names the file has set it
 		h.Set("Content-Type", contentType(name))
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Etag", `"`+strconv.FormatInt(info.ModTime().UnixNano(), 36)+"-"+strconv.FormatInt(info.Size(), 36)+`"`)
+	if len(s.Precompressed) > 0 {
+		addVary(h, "Accept-Encoding")
+		if packed, encoding, when := s.packed(r, name, info); packed != nil {
+			defer packed.Close()
+			h.Set("Etag", etag(when, "-"+encoding))
+			http.ServeContent(&packedWriter{w, encoding}, r, name, info.ModTime(), packed)
+			return
+		}
+	}
+	h.Set("Etag", etag(info, ""))
 	http.ServeContent(w, r, name, info.ModTime(), io.ReadSeeker(f))
 }
 
-// failFile answers for a file that cannot be had. A link that leads out of
-// the root is as good as no file.
+// open opens a regular file, for nothing else has an end.
+func (s *Static) open(name string) (*os.File, fs.FileInfo, error) {
+	// Nonblocking, for opening a FIFO waits for its writer for ever.
+	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open as a file", Path: name, Err: fs.ErrNotExist}
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// etag is strong: of the time of the last change, which file systems keep to a
+// few nanoseconds, and the size. Two servers that have the same file by rsync -t
+// tell the same of it, which they would not if the inode were in it.
+func etag(info fs.FileInfo, suffix string) string {
+	return `"` + strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(info.Size(), 36) + suffix + `"`
+}
+
+// failFile answers for a file that cannot be had.
 func failFile(w http.ResponseWriter, r *http.Request, err error) {
+	Fail(w, r, fileCause(err), err.Error())
+}
+
+// fileCause says what it means that a file cannot be had. A link that leads
+// out of the root is as good as no file.
+func fileCause(err error) Cause {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		Fail(w, r, Forbidden, err.Error())
+		return Forbidden
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EIO), errors.Is(err, fs.ErrClosed):
-		Fail(w, r, Internal, err.Error())
-	default:
-		Fail(w, r, NotFound, err.Error())
+		return Internal
 	}
-}
-
-// types are those a site needs wherever it runs; a machine may add others in
-// its mime.types.
-var types = map[string]string{
-	".avif": "image/avif", ".bmp": "image/bmp", ".css": "text/css; charset=utf-8", ".csv": "text/csv; charset=utf-8",
-	".gif": "image/gif", ".gz": "application/gzip", ".htm": "text/html; charset=utf-8", ".html": "text/html; charset=utf-8",
-	".ico": "image/x-icon", ".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".js": "text/javascript; charset=utf-8",
-	".json": "application/json", ".map": "application/json", ".md": "text/markdown; charset=utf-8",
-	".mjs": "text/javascript; charset=utf-8", ".mp3": "audio/mpeg", ".mp4": "video/mp4", ".ogg": "audio/ogg",
-	".otf": "font/otf", ".pdf": "application/pdf", ".png": "image/png", ".svg": "image/svg+xml", ".ttf": "font/ttf",
-	".txt": "text/plain; charset=utf-8", ".wasm": "application/wasm", ".webm": "video/webm",
-	".webmanifest": "application/manifest+json", ".webp": "image/webp", ".woff": "font/woff", ".woff2": "font/woff2",
-	".xml": "text/xml; charset=utf-8", ".zip": "application/zip",
-}
-
-// contentType goes by the name alone: guessing by content makes a page of an
-// upload.
-func contentType(name string) string {
-	ext := strings.ToLower(path.Ext(name))
-	if t, ok := types[ext]; ok {
-		return t
-	}
-	if t := mime.TypeByExtension(ext); t != "" {
-		return t
-	}
-	return "application/octet-stream"
+	return NotFound
 }

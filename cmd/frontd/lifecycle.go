@@ -99,13 +99,19 @@ type chain struct {
 func (d *daemon) chain(c *config.Config) (*chain, error) {
 	var routes []front.Route
 	var roots folders
+	stages := newStager(c)
 	for _, rc := range c.Routes {
 		rt, err := d.routeOf(c, rc, &roots)
 		if err != nil {
 			roots.close()
 			return nil, fmt.Errorf("route %s: %w", rc.Path, err)
 		}
+		stages.apply(rc, &rt)
 		routes = append(routes, rt)
+	}
+	if err := stages.err(); err != nil {
+		roots.close()
+		return nil, err
 	}
 	general := settings(c, c.Server.Limits, false, d.dev)
 	h, err := front.New(front.Config{
@@ -161,9 +167,16 @@ func (d *daemon) routeOf(c *config.Config, rc *config.Route, roots *folders) (fr
 	}
 	if rc.App == "" {
 		rt.Settings = settings(c, c.Limits(rc), false, d.dev)
+		if rc.Root == "" {
+			return rt, nil // it redirects or returns
+		}
 		files, err := roots.open(rc.Root, filePrefix(rc.Path))
+		if err != nil {
+			return rt, err
+		}
+		setFiles(files, rc)
 		rt.Handler = files
-		return rt, err
+		return rt, nil
 	}
 	ac := c.App(rc.App)
 	if ac.Kind == config.KindFolder {

@@ -203,7 +203,7 @@ func check(stdout, stderr io.Writer, file string) error {
 	for _, w := range c.Warnings {
 		fmt.Fprintf(stderr, "warning: %v\n", w)
 	}
-	errs = c.CheckFiles()
+	errs = append(c.CheckFiles(), checkStages(c)...)
 	for _, a := range c.Apps {
 		key := "app." + a.Name
 		told := slices.ContainsFunc(errs, func(e config.Error) bool { return e.Key == key || strings.HasPrefix(e.Key, key+".") })
