@@ -225,6 +225,27 @@ func (c *clientConn) hangUp() {
 	}
 }
 
+// lastWords is how long a peer that takes nothing more has for what it said before.
+const lastWords = time.Second
+
+// writeFailed ends a connection with flow control that a write failed on. What
+// a process has answered before it died is still to be read, and the read loop
+// finds the end behind it; one that does not read is not waited for.
+func (c *clientConn) writeFailed(err error) {
+	if isTimeout(err) {
+		c.fail(err)
+		return
+	}
+	c.mu.Lock()
+	retire := !c.retired
+	c.retired = true
+	c.mu.Unlock()
+	if retire {
+		c.gone(c)
+	}
+	c.nc.SetReadDeadline(time.Now().Add(lastWords))
+}
+
 // retire lets the requests on c end and then closes it.
 func (c *clientConn) retire() {
 	c.mu.Lock()
@@ -255,7 +276,7 @@ func (c *clientConn) negotiate(ctx context.Context) error {
 		c.limit = max(caps.MaxRequests, 1)
 		c.hold = caps.Hold
 		c.out.timeout = writeTimeout
-		c.out.failed = c.fail
+		c.out.failed = c.writeFailed
 	}
 	return nil
 }

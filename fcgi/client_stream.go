@@ -364,5 +364,5 @@ func (s *stream) grant() {
 func (s *stream) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.queue.size == 0 && s.overflow.in == s.overflow.out && !s.ended
+	return s.queue.size == 0 && s.overflow.in == s.overflow.out && !s.ended && s.err == nil
 }

@@ -118,7 +118,7 @@ func (r *Response) clip(b []byte) []byte {
 func (r *Response) Excess() int64 { return r.excess }
 
 // Idle reports whether all that has come was returned by Next and the answer
-// goes on: the moment to flush.
+// goes on: the moment to flush. One whose connection is lost does not go on.
 func (r *Response) Idle() bool { return len(r.rest) == 0 && r.err == nil && r.s.idle() }
 
 // Ended reports whether the application has ended the request. Where Next has
@@ -190,6 +190,13 @@ func (s *stream) endStdin() {
 // answer is over: the client is still sending. Whoever owns the body ends its
 // Read, and must not use it before Wait has returned.
 func (r *Response) BodyBusy() bool { return !r.s.stopPump() }
+
+// Lose ends a response of which nothing was used, for Next's error err, and
+// returns what RoundTrip would have.
+func (r *Response) Lose(err error) *RequestError {
+	r.Close()
+	return &RequestError{Err: err, Began: true, r: r}
+}
 
 // Settled returns a channel that is closed when the application has ended the
 // request, or its connection is lost: after an abort it may still be at work.

@@ -41,6 +41,7 @@ const (
 	VersionUnsupported  Cause = "version-unsupported"  // neither HTTP/1.0, 1.1 nor 2
 	LengthRequired      Cause = "length-required"      // the application cannot do without CONTENT_LENGTH
 	UpstreamUnreachable Cause = "upstream-unreachable" // no connection to the FastCGI server
+	Exhausted           Cause = "exhausted"            // frontd has no descriptor or port left to reach a worker with
 	SpoolFailed         Cause = "spool-failed"         // no room to spool the body
 	ShuttingDown        Cause = "shutting-down"        // the daemon stops
 	Internal            Cause = "internal"             // a defect of ours
@@ -50,7 +51,7 @@ const (
 var Causes = []Cause{
 	QueueTimeout, QueueFull, WorkerDied, RequestTimeout, BadResponse, BodyTooLarge, HeadTooLarge, TooSlow, BadRequest,
 	NoRoute, StartFailed, ClientGone, NotFound, Forbidden, Unauthorized, RateLimited, MethodNotAllowed, TargetTooLong, ExpectationFailed,
-	VersionUnsupported, LengthRequired, UpstreamUnreachable, SpoolFailed, ShuttingDown, Internal,
+	VersionUnsupported, LengthRequired, UpstreamUnreachable, Exhausted, SpoolFailed, ShuttingDown, Internal,
 }
 
 // StatusClientGone is what the log shows when the client went away: nginx's
@@ -89,7 +90,7 @@ func (c Cause) Status() int {
 		return StatusClientGone
 	case WorkerDied, BadResponse, UpstreamUnreachable:
 		return http.StatusBadGateway
-	case QueueTimeout, QueueFull, StartFailed, ShuttingDown:
+	case QueueTimeout, QueueFull, StartFailed, ShuttingDown, Exhausted:
 		return http.StatusServiceUnavailable
 	case RequestTimeout:
 		return http.StatusGatewayTimeout
@@ -117,7 +118,7 @@ func (c Cause) closes() bool {
 // status: a queue drains within moments, a start is tried again with back-off.
 func (c Cause) retryAfter() string {
 	switch c {
-	case QueueTimeout, QueueFull, ShuttingDown:
+	case QueueTimeout, QueueFull, ShuttingDown, Exhausted:
 		return "1"
 	case StartFailed:
 		return "5"

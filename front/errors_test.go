@@ -30,6 +30,7 @@ func TestCauses(t *testing.T) {
 		{Forbidden, "forbidden", 403, false, ""}, {MethodNotAllowed, "method-not-allowed", 405, false, ""}, {TargetTooLong, "target-too-long", 414, true, ""},
 		{ExpectationFailed, "expectation-failed", 417, true, ""}, {VersionUnsupported, "version-unsupported", 505, true, ""},
 		{LengthRequired, "length-required", 411, true, ""}, {UpstreamUnreachable, "upstream-unreachable", 502, false, ""},
+		{Exhausted, "exhausted", 503, false, "1"},
 		{SpoolFailed, "spool-failed", 507, true, ""}, {ShuttingDown, "shutting-down", 503, true, "1"}, {Internal, "internal", 500, false, ""},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)

@@ -48,6 +48,11 @@ type Gateway struct {
 // maxRepeats is how often a request that its worker lost goes to another one.
 const maxRepeats = 2
 
+// maxDials is how many workers in a row may be found gone before a request that
+// none of them was sent is given up. Each stands back when it is, so that the
+// next is another one, or comes later.
+const maxDials = 16
+
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := newCall(g, w, r, fcgi.RoleResponder)

@@ -28,6 +28,11 @@ func (c *call) interim(status int, header http.Header) {
 // answer sends the response as it comes.
 func (c *call) answer(resp *fcgi.Response) error {
 	c.head(resp)
+	if len(c.piece) > 0 {
+		if _, err := c.w.Write(c.piece); err != nil {
+			return &clientError{err}
+		}
+	}
 	for {
 		if resp.Idle() {
 			if err := c.rc.Flush(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/frontd/frontd/fcgi"
@@ -31,7 +32,9 @@ type call struct {
 	given  time.Time // when a worker got it
 
 	attempts int
+	dials    int // attempts that found no worker behind the socket
 	resp     *fcgi.Response
+	piece    []byte              // of resp, taken before its head was sent
 	busy     interface{ Wait() } // still reads the body
 	unclean  bool                // given up before its end
 	late     bool                // it took too long, and that was told
@@ -112,15 +115,12 @@ func (c *call) ask() (*fcgi.Response, error) {
 		c.hold(u)
 		resp, err := u.Transport.RoundTrip(c.r.Context(), c.request())
 		if err == nil {
-			c.resp = resp
-			return resp, nil
-		}
-		if died(err) {
-			c.g.noteLost(c)
-			if !c.g.External {
-				c.g.Pool.Suspect(u)
+			if err = c.begun(resp); err == nil {
+				c.resp = resp
+				return resp, nil
 			}
 		}
+		c.doubt(u, err)
 		if lost, ok := errors.AsType[*fcgi.RequestError](err); ok {
 			c.settled = lost.Settled()
 		}
@@ -131,6 +131,35 @@ func (c *call) ask() (*fcgi.Response, error) {
 		c.settled = nil
 		c.queued = time.Now()
 		turn.Lost = u
+	}
+}
+
+// begun takes what is here of the body before the head is sent: as long as the
+// client has nothing, a request that is safe to repeat may be lost.
+func (c *call) begun(resp *fcgi.Response) error {
+	if resp.Idle() || !idempotent(c.r.Method) {
+		return nil
+	}
+	b, err := resp.Next()
+	if err != nil && died(err) {
+		return resp.Lose(err)
+	}
+	c.piece = b // any other error is there for the next Next, too
+	return nil
+}
+
+// doubt says that a worker may have died, where that is what err tells.
+func (c *call) doubt(u *fcgi.Upstream, err error) {
+	var dial *fcgi.DialError
+	unsent := errors.As(err, &dial)
+	switch {
+	case exhausted(err) || errors.Is(err, fcgi.ErrTimeout) || c.r.Context().Err() != nil || !unsent && !died(err):
+		return
+	case !unsent:
+		c.g.noteLost(c)
+	}
+	if !c.g.External {
+		c.g.Pool.Suspect(u)
 	}
 }
 
@@ -239,9 +268,14 @@ func (c *call) again(err error) bool {
 		c.busy = lost
 		return false // its body is in another's hands
 	}
+	if errors.As(err, &dial) && !c.g.External {
+		c.dials++ // no repetition: nothing was sent
+	}
 	switch {
-	case c.attempts > maxRepeats || c.r.Context().Err() != nil:
+	case c.attempts-c.dials > maxRepeats || c.dials > maxDials || c.r.Context().Err() != nil:
 		return false
+	case exhausted(err):
+		return false // the next worker's connection needs a descriptor as well
 	case !c.body.rewind():
 		return false // bytes of the body are gone
 	case errors.Is(err, fcgi.ErrTimeout):
@@ -253,16 +287,31 @@ func (c *call) again(err error) bool {
 		return refused.Status == fcgi.StatusOverloaded || refused.Status == fcgi.StatusCantMultiplex
 	case !died(err):
 		return false // it was answered, however badly, or took too long
-	case lost == nil || lost.Began:
-		return false // a part of the answer was there
+	case lost == nil:
+		return false
 	}
-	return idempotent(c.r.Method) // RFC 9110 §9.2.2
+	// RFC 9110 §9.2.2. What there was of the answer, nobody has seen.
+	return idempotent(c.r.Method)
 }
 
 // died reports whether err is the loss of a connection, that is of a worker.
 func died(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, fcgi.ErrTruncated) || errors.As(err, &op)
+}
+
+// exhausted reports whether err is this process's own want of descriptors, ports
+// or memory: it says nothing of the worker.
+func exhausted(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL:
+		return true
+	}
+	return false
 }
 
 func idempotent(method string) bool {

@@ -101,6 +101,8 @@ func (c *call) causeOf(err error) (Cause, string) {
 		return QueueFull, detail
 	case errors.As(err, &refused), errors.As(err, &bad), errors.As(err, &breach), errors.Is(err, fcgi.ErrShortBody):
 		return BadResponse, detail
+	case exhausted(err):
+		return Exhausted, detail
 	case errors.As(err, &dial) && c.g.External:
 		return UpstreamUnreachable, detail
 	case errors.As(err, &dial), died(err):

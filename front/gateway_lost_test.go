@@ -1,0 +1,132 @@
+package front
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/frontd/frontd/fcgi"
+)
+
+// cutWorker answers each request with what it is given, and then dies.
+func cutWorker(t *testing.T, answer string) *fcgi.Upstream {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done) // received at the test's end
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b := make([]byte, 64<<10)
+			nc.Read(b) // what is unread at the close would break the answer too early
+			nc.Write(fcgi.AppendRecord(nil, fcgi.TypeStdout, uint16(b[2])<<8|uint16(b[3]), []byte(answer)))
+			nc.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	return upstreamAt(l.Addr().String(), 1)
+}
+
+// As long as the client has seen nothing of an answer, a request that is safe
+// to repeat goes to another worker.
+func TestGatewayRepeatsWhatNobodySaw(t *testing.T) {
+	good := startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "whole") }))
+	for _, tt := range []struct{ name, method, answer string }{
+		{"half a head", "GET", "Content-Ty"},
+		{"half a head, not idempotent", "POST", "Content-Ty"},
+		{"half a body", "GET", "Content-Type: text/plain\r\n\r\nwho"},
+		{"half a body, not idempotent", "POST", "Content-Type: text/plain\r\n\r\nwho"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := gateway(cutWorker(t, tt.answer)) // idle longest: it goes first
+			g.Pool.Add(good.upstream)
+			url, records := site(t, Route{Path: "/", App: "app", Settings: settingsFor(), Handler: g})
+			resp, err := http.DefaultTransport.RoundTrip(newReq(t, tt.method, url, nil))
+			body := []byte(nil)
+			if err == nil {
+				body, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			x := <-records
+			if tt.method == "POST" {
+				if x.Attempts != 1 || x.Cause != WorkerDied || err == nil && resp.StatusCode != 502 {
+					t.Errorf("%v, %q, %d attempts, cause %q; want it lost", err, body, x.Attempts, x.Cause)
+				}
+				return
+			}
+			// A piece of the body may have been on its way before the end was known.
+			repeated := err == nil && resp.StatusCode == 200 && string(body) == "whole" && x.Attempts == 2
+			broken := err != nil && strings.HasPrefix("who", string(body)) && x.Attempts == 1 && strings.Contains(tt.answer, "who")
+			if !repeated && !broken {
+				t.Errorf("%v, %q, %d attempts; want it whole after 2", err, body, x.Attempts)
+			}
+		})
+	}
+}
+
+// A worker that cannot be reached is no repetition: nothing was sent.
+func TestGatewayDialsAreNoRepeats(t *testing.T) {
+	g := gateway()
+	var dials atomic.Int64
+	for range 2 * maxRepeats {
+		u := upstreamAt("", 1)
+		u.Transport.Dial = func(context.Context) (net.Conn, error) {
+			dials.Add(1)
+			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		}
+		g.Pool.Add(u)
+	}
+	g.Pool.Add(startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") })).upstream)
+	url, _ := site(t, Route{Path: "/", App: "app", Settings: settingsFor(), Handler: g})
+	resp, body := fetch(t, newReq(t, "POST", url, strings.NewReader("x")))
+	if resp.StatusCode != 200 || body != "here" || dials.Load() != 2*maxRepeats {
+		t.Errorf("status %d %q after %d dials; want the one that is there", resp.StatusCode, body, dials.Load())
+	}
+	if lost := g.Lost(1); len(lost) > 0 {
+		t.Errorf("lost %+v: no worker had it in hand", lost)
+	}
+}
+
+// Being out of descriptors is told as that, and not held against the worker.
+func TestGatewayExhausted(t *testing.T) {
+	good := startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") }))
+	dial := good.upstream.Transport.Dial
+	var full atomic.Bool
+	full.Store(true)
+	good.upstream.Transport.Dial = func(ctx context.Context) (net.Conn, error) {
+		if full.Load() {
+			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		}
+		return dial(ctx)
+	}
+	g := gateway(good.upstream)
+	url, records := site(t, Route{Path: "/", App: "app", Settings: settingsFor(), Handler: g})
+	resp, _ := fetch(t, newReq(t, "GET", url, nil))
+	x := <-records
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" || x.Cause != Exhausted || x.Attempts != 1 || !strings.Contains(x.Detail, "too many open files") {
+		t.Errorf("status %d, %v, %q %q after %d attempts", resp.StatusCode, resp.Header, x.Cause, x.Detail, x.Attempts)
+	}
+	full.Store(false)
+	s := settingsFor()
+	s.QueueTimeout = 1 // in doubt, it would not be given any request
+	url, _ = site(t, Route{Path: "/", App: "app", Settings: s, Handler: g})
+	if resp, body := fetch(t, newReq(t, "GET", url, nil)); resp.StatusCode != 200 {
+		t.Errorf("with descriptors again: status %d %q", resp.StatusCode, body)
+	}
+}
