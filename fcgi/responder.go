@@ -1,7 +1,10 @@
 package fcgi
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -222,6 +225,15 @@ func (w *serverResponse) SetWriteDeadline(t time.Time) error {
 	w.r.setWriteDeadline(t)
 	return nil
 }
+
+// errHijack says why, where middleware for WebSockets only says that it failed.
+var errHijack = fmt.Errorf("fcgi: the connection to the client is the web server's, which no application can take over: "+
+	"WebSockets need an HTTP server of their own (%w)", errors.ErrUnsupported)
+
+// Hijack implements http.Hijacker only to return an error that says why it
+// cannot be, and is errors.ErrUnsupported: between the handler and the client
+// stands a web server, and the connection to that serves other requests too.
+func (w *serverResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errHijack }
 
 // EnableFullDuplex does nothing: a handler may always read while it writes.
 func (w *serverResponse) EnableFullDuplex() error { return nil }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
+	"github.com/frontd/frontd/fcgi"
 	"github.com/frontd/frontd/worker"
 )
 
@@ -62,4 +66,73 @@ func ExampleParams() {
 			fmt.Fprintf(w, "%s=%s\n", p.Name, p.Value)
 		}
 	}))
+}
+
+// An Authorizer is asked before the application: in frontd.toml, a route's
+// authorizer names it.
+func ExampleServer_authorizer() {
+	s := &worker.Server{Authorizer: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if user != "ada" || password != "lovelace" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="engine"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Variable-User", user) // the application's variable USER
+	})}
+	ask(s, fcgi.RoleAuthorizer, "", "HTTP_AUTHORIZATION=Basic YWRhOmxvdmVsYWNl")
+	ask(s, fcgi.RoleAuthorizer, "")
+	// Output:
+	// status 200
+	// Variable-User: ada
+	// status 401
+}
+
+// A Filter gets a file to send, here to send it in capitals.
+func ExampleData() {
+	s := &worker.Server{Filter: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(worker.Data(r.Context()))
+		if err != nil {
+			http.Error(w, "the file is not whole", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		io.WriteString(w, strings.ToUpper(string(text)))
+	})}
+	ask(s, fcgi.RoleFilter, "quiet\n", "FCGI_DATA_LENGTH=6", "FCGI_DATA_LAST_MOD=0")
+	// Output:
+	// status 200
+	// Content-Type: text/plain
+	// QUIET
+}
+
+// The connection to the client is the web server's. What asks for it, as
+// WebSockets do, gets an error that says so.
+func ExampleServer_hijack() {
+	s := &worker.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _, err := http.NewResponseController(w).Hijack()
+		if errors.Is(err, errors.ErrUnsupported) {
+			http.Error(w, "no WebSockets here", http.StatusNotImplemented)
+		}
+	})}
+	ask(s, fcgi.RoleResponder, "")
+	// Output:
+	// status 501
+	// Content-Type: text/plain; charset=utf-8
+	// no WebSockets here
+}
+
+// Deadlines of one request, over whatever the web server's are.
+func ExampleServer_deadline() {
+	s := &worker.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		control.SetReadDeadline(time.Now().Add(-time.Second)) // over already
+		_, err := io.ReadAll(r.Body)
+		fmt.Fprintln(w, "too slow:", errors.Is(err, os.ErrDeadlineExceeded))
+	})}
+	ask(s, fcgi.RoleResponder, "", "REQUEST_METHOD=POST", "CONTENT_LENGTH=3")
+	// Output:
+	// status 200
+	// Content-Type: text/plain; charset=utf-8
+	// too slow: true
 }

@@ -17,6 +17,13 @@
 // the request; and a panic is answered with a 500, or breaks the response visibly,
 // and never ends the process.
 //
+// The http.ResponseWriter is a Flusher, and with an http.ResponseController its
+// deadlines work: SetReadDeadline for the request's body, SetWriteDeadline for the
+// response. Hijack returns an error that wraps errors.ErrUnsupported: the connection
+// to the client belongs to the web server. A response begun with a Location that is
+// a path, and nothing else, is a local redirect (RFC 3875 §6.2.2), which the web
+// server answers itself.
+//
 // Nothing in this package writes to standard output.
 package worker
 
@@ -53,6 +60,13 @@ type Server struct {
 
 	// Authorizer and Filter answer in the other two roles of FastCGI (§6.3, §6.4).
 	// Nil means that the role is refused.
+	//
+	// An Authorizer's status 200 lets the request on; each header Variable-NAME of it
+	// becomes the variable NAME of the application that answers. With any other
+	// status its response is the answer. It gets no body.
+	//
+	// A Filter has the file to filter as Data, and what it is as the variables
+	// FCGI_DATA_LAST_MOD and FCGI_DATA_LENGTH. frontd itself sends no such request.
 	Authorizer, Filter http.Handler
 
 	// Concurrency is how many requests are served at once; the web server is told,
