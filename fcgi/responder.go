@@ -228,10 +228,10 @@ func (w *serverResponse) SetWriteDeadline(t time.Time) error {
 
 // errHijack says why, where middleware for WebSockets only says that it failed.
 var errHijack = fmt.Errorf("fcgi: the connection to the client is the web server's, which no application can take over: "+
-	"WebSockets need an HTTP server of their own (%w)", errors.ErrUnsupported)
+	"WebSockets need an HTTP server of their own (%w)", http.ErrNotSupported)
 
 // Hijack implements http.Hijacker only to return an error that says why it
-// cannot be, and is errors.ErrUnsupported: between the handler and the client
+// cannot be, and is http.ErrNotSupported and errors.ErrUnsupported: between the handler and the client
 // stands a web server, and the connection to that serves other requests too.
 func (w *serverResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errHijack }
 
