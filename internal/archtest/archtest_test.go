@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"front":                {"fcgi", "http1", "incident", "session", "github.com/klauspost/compress", "golang.org/x/crypto"},
 	"metrics":              {"github.com/prometheus/client_golang"},
 	"incident":             {},
+	"notice":               {"incident", "github.com/wneessen/go-mail"},
 	"importer":             {},
 	"config":               {"configs", "github.com/pelletier/go-toml/v2"},
 	"configs":              {},
