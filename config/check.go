@@ -17,6 +17,7 @@ func (r *reader) check(c *Config) {
 		r.checkStages("app."+a.Name, &a.Stages, a.Set)
 	}
 	r.checkRoutes(c)
+	r.checkSessions(c)
 }
 
 // checkListeners finds the same place listened at twice, and TLS by halves.

@@ -61,6 +61,8 @@ type Server struct {
 	Engine string
 	// BodyRate is the slowest that a body may come, in bytes a second. Default 500; 0 is no limit.
 	BodyRate int64
+	// Session holds only where Set says so: see Config.Session.
+	Session Session
 	// Limits hold for every app and route that does not set its own. All filled.
 	Limits Limits
 	// Stages likewise: see Config.Stages.
@@ -178,6 +180,8 @@ type App struct {
 	Output Output
 	// Exception holds only where Set says so: see Config.Exception.
 	Exception Exception
+	// Session holds only where Set says so: see Config.Session.
+	Session Session
 	// Body is how a request's body reaches the worker: "stream" or "spool".
 	Body string
 	// Limits hold only where Set says so: see Config.Limits.
@@ -267,6 +271,8 @@ type Route struct {
 	Exception Exception
 	// Stages likewise: see Config.Stages.
 	Stages Stages
+	// Session holds only where Set says so: see Config.Session.
+	Session Session
 }
 
 // Path is what a route matches of a URL's path.
@@ -308,6 +314,7 @@ func Default() *Config {
 			IdleTimeout:     60 * time.Second,
 			Engine:          "own",
 			BodyRate:        500,
+			Session:         defaultSession(),
 			Limits: Limits{
 				MaxBody: 64 << 20, ResponseBuffer: 256 << 10, ResponseFile: 1 << 30,
 				Timeout: Timeouts{Start: 30 * time.Second, Request: 60 * time.Second, Stop: 30 * time.Second},
@@ -322,13 +329,13 @@ func Default() *Config {
 
 // DefaultApp returns the app of an empty table, without a name and a kind.
 func DefaultApp() *App {
-	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}, Umask: unset, Bounds: Bounds{Core: unset}, Stages: defaultStages(), Exception: defaultException()}
+	return &App{Set: Set{}, Threads: 1, Body: "stream", Recycle: Recycle{Jitter: defaultJitter}, Umask: unset, Bounds: Bounds{Core: unset}, Stages: defaultStages(), Exception: defaultException(), Session: defaultSession()}
 }
 
 func defaultRoute() *Route {
 	return &Route{
 		Set: Set{}, Path: Path{Text: "/"}, Index: []string{"index.html"},
-		Redirect: Redirect{Status: 302}, Return: Return{Type: "text/plain; charset=utf-8"}, Stages: defaultStages(), Exception: defaultException(),
+		Redirect: Redirect{Status: 302}, Return: Return{Type: "text/plain; charset=utf-8"}, Stages: defaultStages(), Exception: defaultException(), Session: defaultSession(),
 	}
 }
 

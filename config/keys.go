@@ -37,6 +37,8 @@ var serverKeys = append([]key[Server]{
 	field("cgroup", path("a control group's folder"),
 		`a control group (version 2) for the workers' own, which is frontd's alone and holds no processes; without it, the one that systemd made frontd's (Delegate=yes)`,
 		func(s *Server) *string { return &s.Cgroup }),
+	inner("session", `the session that the workers of all languages share`, sessionKeys,
+		func(s *Server) *Session { return &s.Session }),
 	inner("tls", `the certificate of https:// listeners; read again at each reload`, tlsKeys,
 		func(s *Server) *TLS { return &s.TLS }),
 }, slices.Concat(
@@ -155,6 +157,8 @@ var appKeys = append([]key[App]{
 		func(a *App) *int { return &a.Threads }),
 	field("env", environment, `variables of the workers, who inherit only PATH, HOME, LANG and TZ; "file:/path" reads a secret from a file`,
 		environ),
+	inner("session", `the session of this app's requests`, sessionKeys,
+		func(a *App) *Session { return &a.Session }),
 	inner("exception", `what becomes of errors of this app`, exceptionKeys,
 		func(a *App) *Exception { return &a.Exception }),
 	field("user", anyText("a user's name or number"), `the user that the workers run as, by name or number, with its groups; frontd must be root for any other than its own`,
@@ -216,6 +220,8 @@ var routeKeys = append([]key[Route]{
 		func(r *Route) *Handlers { return &r.Handlers }),
 	field("authorizer", anyText("the name of an app"), `the app that is asked first, in FastCGI's Authorizer role, whether the request may go on (go, exec, fcgi)`,
 		func(r *Route) *string { return &r.Authorizer }),
+	inner("session", `the session of requests for these URLs`, sessionKeys,
+		func(r *Route) *Session { return &r.Session }),
 	inner("exception", `what becomes of errors at these URLs`, exceptionKeys,
 		func(r *Route) *Exception { return &r.Exception }),
 }, slices.Concat(

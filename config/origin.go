@@ -19,7 +19,7 @@ func (c *Config) Origin(r *Route, key string) Origin {
 			return Origin{"app." + a.Name, pos}
 		}
 	}
-	if pos, ok := c.Server.Set.at(key); ok && (isLimit(key) || isStage(key) || isStageTable(key)) {
+	if pos, ok := c.Server.Set.at(key); ok && (isLimit(key) || isStage(key) || isStageTable(key) || isSession(key) || key == "session") {
 		return Origin{"server", pos}
 	}
 	return Origin{Section: "default"}

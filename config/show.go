@@ -39,7 +39,7 @@ func (c *Config) WriteEffective(w io.Writer) error {
 func (c *Config) writeApp(b *bufio.Writer, a *App) {
 	fmt.Fprintf(b, "\n[app.%s]\n", a.Name)
 	effective := *a
-	effective.Limits, effective.Exception, effective.Stages = c.AppLimits(a), c.Exception(a, nil), c.AppStages(a)
+	effective.Limits, effective.Exception, effective.Stages, effective.Session = c.AppLimits(a), c.Exception(a, nil), c.AppStages(a), c.Session(a, nil)
 	writeLines(b, appKeys, &effective, func(name string) note {
 		switch {
 		case a.Set.Has(name):
@@ -56,16 +56,16 @@ func (c *Config) writeApp(b *bufio.Writer, a *App) {
 func (c *Config) writeRoute(b *bufio.Writer, r *Route) {
 	b.WriteString("\n[[route]]\n")
 	effective := *r
-	effective.Limits, effective.Exception, effective.Stages = c.Limits(r), c.Exception(c.App(r.App), r), c.Stages(r)
+	effective.Limits, effective.Exception, effective.Stages, effective.Session = c.Limits(r), c.Exception(c.App(r.App), r), c.Stages(r), c.Session(c.App(r.App), r)
 	writeLines(b, routeKeys, &effective, func(name string) note {
 		switch {
 		case r.Set.Has(name):
 			return own
 		case isAnswer(name), isOfFiles(name) && r.Root == "":
 			return hidden
-		case (name == "mount" || name == "sendfile") && r.Root != "", name == "internal" && r.Root == "", (isLimit(name) || isException(name)) && r.Root != "" && name != "max_body":
+		case (name == "mount" || name == "sendfile") && r.Root != "", name == "internal" && r.Root == "", (isLimit(name) || isException(name) || isSession(name)) && r.Root != "" && name != "max_body":
 			return hidden
-		case isLimit(name), isException(name), isStage(name):
+		case isLimit(name), isException(name), isSession(name), isStage(name):
 			return inherited
 		case name == "app" && r.App != "":
 			return own // the only app there is
@@ -133,3 +133,5 @@ func isAnswer(name string) bool {
 func isOfFiles(name string) bool {
 	return slices.Contains([]string{"index", "listing", "fallback", "precompressed"}, name)
 }
+
+func isSession(name string) bool { return strings.HasPrefix(name, "session.") }

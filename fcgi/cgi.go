@@ -32,7 +32,7 @@ type CGI struct {
 // fastcgi_params names them, and its header fields as HTTP_*. length is the
 // body's length, or -1 if it is not known: then there is no CONTENT_LENGTH.
 //
-// Not passed: Proxy (it would become HTTP_PROXY), names with an underscore
+// Not passed: what only an answer may say of a session; Proxy (it would become HTTP_PROXY), names with an underscore
 // (X_User would pose as X-User), and what speaks of the connection only.
 func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 	p.Add("GATEWAY_INTERFACE", "CGI/1.1")
@@ -103,7 +103,7 @@ func appendHeaders(p *Params, h http.Header) {
 		case "Cookie":
 			sep = "; " // RFC 6265 §5.4, RFC 9113 §8.2.3
 		}
-		if len(values) == 0 || strings.IndexByte(key, '_') >= 0 {
+		if len(values) == 0 || strings.IndexByte(key, '_') >= 0 || strings.HasPrefix(key, sessionPrefix) {
 			continue
 		}
 		value := values[0]

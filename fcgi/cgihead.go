@@ -20,8 +20,15 @@ type head struct {
 	length int64  // Content-Length, or -1
 	local  string // local redirect, or ""
 
+	// session has the fields that change a session: for the front, never for a client.
+	session http.Header // nil: none
+
 	values []string // memory of header's
 }
+
+// sessionPrefix begins the names of fields by which an application and the front
+// speak of a session, in an answer. In a request there is no such field.
+const sessionPrefix = "Frontd-Session-"
 
 func (h head) interim() bool { return h.status < 200 }
 
@@ -106,6 +113,13 @@ func (h *head) field(line string) error {
 	}
 	if strings.HasPrefix(name, "X-Cgi-") {
 		return nil // RFC 3875 §6.3.5: for the server, not for the client
+	}
+	if strings.HasPrefix(name, sessionPrefix) {
+		if h.session == nil {
+			h.session = make(http.Header)
+		}
+		h.session[name] = append(h.session[name], value)
+		return nil
 	}
 	if before, ok := h.header[name]; ok {
 		h.header[name] = append(before, value)

@@ -18,6 +18,9 @@ type Response struct {
 	// never longer: what is over is dropped (see Excess), and a body that
 	// ends short of it is ErrShortBody.
 	ContentLength int64
+	// Session has the fields of the head whose names begin with Frontd-Session-.
+	// They are in no other header: no client gets them. nil: none.
+	Session http.Header
 	// LocalRedirect is the path and query of a local redirect (RFC 3875
 	// §6.2.2): the server answers as if they had been requested. Else "".
 	LocalRedirect string
@@ -273,7 +276,7 @@ func headEnd(n int) string {
 
 // take makes the head the response's.
 func (r *Response) take(h head, req *Request) {
-	r.Status, r.Header, r.ContentLength, r.LocalRedirect = h.status, h.header, h.length, h.local
+	r.Status, r.Header, r.ContentLength, r.LocalRedirect, r.Session = h.status, h.header, h.length, h.local, h.session
 	// RFC 9110 §6.4.1: no content in these, whatever the application thinks.
 	r.noBody = req.NoBody || h.local != "" || h.status == http.StatusNoContent || h.status == http.StatusNotModified
 	r.left = h.length

@@ -43,6 +43,7 @@ const (
 	UpstreamUnreachable Cause = "upstream-unreachable" // no connection to the FastCGI server
 	Exhausted           Cause = "exhausted"            // frontd has no descriptor or port left to reach a worker with
 	SpoolFailed         Cause = "spool-failed"         // no room to spool the body
+	SessionFailed       Cause = "session-failed"       // the store of sessions cannot be read or written
 	ShuttingDown        Cause = "shutting-down"        // the daemon stops
 	Internal            Cause = "internal"             // a defect of ours
 )
@@ -51,7 +52,7 @@ const (
 var Causes = []Cause{
 	QueueTimeout, QueueFull, WorkerDied, RequestTimeout, BadResponse, BodyTooLarge, HeadTooLarge, TooSlow, BadRequest,
 	NoRoute, StartFailed, ClientGone, NotFound, Forbidden, Unauthorized, RateLimited, MethodNotAllowed, TargetTooLong, ExpectationFailed,
-	VersionUnsupported, LengthRequired, UpstreamUnreachable, Exhausted, SpoolFailed, ShuttingDown, Internal,
+	VersionUnsupported, LengthRequired, UpstreamUnreachable, Exhausted, SpoolFailed, SessionFailed, ShuttingDown, Internal,
 }
 
 // StatusClientGone is what the log shows when the client went away: nginx's
@@ -90,7 +91,7 @@ func (c Cause) Status() int {
 		return StatusClientGone
 	case WorkerDied, BadResponse, UpstreamUnreachable:
 		return http.StatusBadGateway
-	case QueueTimeout, QueueFull, StartFailed, ShuttingDown, Exhausted:
+	case QueueTimeout, QueueFull, StartFailed, SessionFailed, ShuttingDown, Exhausted:
 		return http.StatusServiceUnavailable
 	case RequestTimeout:
 		return http.StatusGatewayTimeout
@@ -120,7 +121,7 @@ func (c Cause) retryAfter() string {
 	switch c {
 	case QueueTimeout, QueueFull, ShuttingDown, Exhausted:
 		return "1"
-	case StartFailed:
+	case StartFailed, SessionFailed:
 		return "5"
 	}
 	return ""

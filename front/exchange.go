@@ -86,6 +86,8 @@ type Exchange struct {
 	innerHeads []headStage // of the internal one that an application led to
 	origin     string      // the page's that asks, for CORS
 
+	visit visit // the client's session, on a route that has sessions
+
 	authorization string // what the auth stage took off the request
 
 	values *fieldValues // for the answer; nil outside of the chain

@@ -62,6 +62,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	resp, err := c.ask()
+	if err == nil {
+		err = c.keepSession(resp)
+	}
 	if err != nil {
 		c.fail(err)
 		return

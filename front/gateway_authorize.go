@@ -41,6 +41,9 @@ func (g *Gateway) Authorize(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	resp, err := c.ask()
+	if err == nil {
+		err = c.keepSession(resp)
+	}
 	if err != nil {
 		c.fail(err)
 		return false

@@ -91,6 +91,9 @@ func (c *call) prepare() error {
 		}
 	}
 	fcgi.AppendCGI(&c.params, c.r, c.meta(), length)
+	if n := c.x.session(); n != nil {
+		c.addSession(n)
+	}
 	if len(c.x.Variables) > 0 {
 		c.params = withVariables(&c.params, c.x.Variables)
 	}

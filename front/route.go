@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/frontd/frontd/session"
 )
 
 // A Route says which requests it takes and what becomes of them.
@@ -27,6 +29,8 @@ type Route struct {
 	// Sendfile are the folders whose files the application may name with
 	// X-Sendfile.
 	Sendfile []FileRoot
+	// Sessions, if not nil, are those that the application's workers share.
+	Sessions *session.Sessions
 	// Authorizer, if not nil, is asked before the handler.
 	Authorizer Authorizer
 

@@ -20,6 +20,7 @@ func (rt *Route) stages() []func(next http.Handler) http.Handler {
 		rt.Settings.stage,
 		rt.Request.stage,
 		rt.Rewrite.stage,
+		rt.session,
 		rt.authorize,
 		rt.Compression.stage,
 	}

@@ -48,6 +48,7 @@ type daemon struct {
 	heir      *os.Process // set when handed is closed
 
 	apps     registry
+	stores   sessionStores
 	traffic  *traffic
 	stopping atomic.Bool // for who asks from outside
 	leaving  atomic.Bool // set before requests are cut off: their clients did not leave
@@ -86,6 +87,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	defer d.log.Close()
+	defer d.closeStores()
 	defer d.traffic.close()
 	defer d.elder.close()
 	defer func() {

@@ -93,6 +93,7 @@ type chain struct {
 	handler http.Handler
 	roots   folders
 	apps    []string
+	stores  []string // the places of its sessions
 }
 
 // chain makes the chain of a configuration.
@@ -100,6 +101,7 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 	var routes []front.Route
 	var roots folders
 	stages := newStager(c)
+	sessions := chainSessions{daemon: d}
 	for _, rc := range c.Routes {
 		rt, err := d.routeOf(c, rc, &roots)
 		if err != nil {
@@ -107,6 +109,12 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 			return nil, fmt.Errorf("route %s: %w", rc.Path, err)
 		}
 		stages.apply(rc, &rt)
+		if rc.App != "" {
+			if rt.Sessions, err = sessions.of(c, c.App(rc.App), rc); err != nil {
+				roots.close()
+				return nil, fmt.Errorf("route %s: %w", rc.Path, err)
+			}
+		}
 		routes = append(routes, rt)
 	}
 	if err := stages.err(); err != nil {
@@ -123,7 +131,7 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 		roots.close()
 		return nil, err
 	}
-	return &chain{h, roots, appNames(c)}, nil
+	return &chain{h, roots, appNames(c), sessions.places}, nil
 }
 
 // enforce puts a chain in force.
@@ -133,6 +141,9 @@ func (d *daemon) enforce(ch *chain) {
 	// The folders of the chain before the last are in nobody's hands any more.
 	d.oldRoots.close()
 	d.oldRoots, d.roots = d.roots, ch.roots
+	if err := d.stores.use(ch.stores); err != nil {
+		d.log.Error("store of sessions not closed", "error", err)
+	}
 }
 
 // folders are those that a chain has open.
