@@ -15,6 +15,10 @@ const (
 	LogText LogFormat = iota
 	// LogJSON is one object a line, with the keys time, client, method, uri, …
 	LogJSON
+	// LogTerminal is a short line in colour for a person at a terminal, see
+	// appendTerminal; LogTerminalPlain is that without the colours.
+	LogTerminal
+	LogTerminalPlain
 )
 
 // appendText appends

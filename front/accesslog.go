@@ -30,9 +30,12 @@ func NewAccessLog(w io.Writer, format LogFormat) *AccessLog {
 
 func (l *AccessLog) write(x *Exchange, r *http.Request) {
 	line := logLines.Get().(*[]byte)
-	if l.format == LogJSON {
+	switch l.format {
+	case LogJSON:
 		*line = appendJSON((*line)[:0], x, r, l.second(x.Start))
-	} else {
+	case LogTerminal, LogTerminalPlain:
+		*line = appendTerminal((*line)[:0], x, r, l.format == LogTerminalPlain)
+	default:
 		*line = appendText((*line)[:0], x, r, l.second(x.Start))
 	}
 	_, _ = l.w.Write(*line)

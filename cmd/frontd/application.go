@@ -33,6 +33,7 @@ type application struct {
 	gateway *front.Gateway
 	keeper  *keeper
 	dumps   dumps
+	draft   *draft // nil: not in development, or nothing of it is kept by workers
 	held    func(heldRequest) // if not nil, told of requests that took too long, with stacks; it must not block for long
 
 	mu        sync.Mutex // guards the fields below
@@ -159,6 +160,9 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 
 		StartTimeout: limits.Timeout.Start, StopTimeout: limits.Timeout.Stop,
 	}
+	if a.draft != nil {
+		devSpec(&spec)
+	}
 	return spec, confine(&spec, c)
 }
 
@@ -228,6 +232,7 @@ func (a *application) start(sup *supervisor.Supervisor, limits config.Limits, di
 func (a *application) close() {
 	a.pool.Close()
 	a.keeper.stop()
+	a.draft.close()
 }
 
 // connect uses a FastCGI server that is not ours. Its connections are not

@@ -75,6 +75,7 @@ func (a *application) joined(w supervisor.Worker) {
 	clear(a.due)
 	a.mu.Unlock()
 	a.pool.Add(u)
+	a.draft.tell()
 	a.keeper.poke() // it may have an age to look at
 }
 
@@ -151,6 +152,7 @@ func (a *application) failing(log *slog.Logger, e supervisor.Event) {
 	next := a.nextStart()
 	a.mu.Unlock()
 	a.pool.SetFailing(e.Err, next)
+	a.draft.tell()
 	a.wasTried()
 }
 

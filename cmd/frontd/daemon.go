@@ -145,7 +145,7 @@ func (d *daemon) prepare(life context.Context, c *config.Config, stderr io.Write
 	if d.program, err = startedAs(); err != nil {
 		return err
 	}
-	if d.log, err = openLogbook(c.Log, stderr); err != nil {
+	if d.log, err = openLogbook(c.Log, stderr, d.dev); err != nil {
 		return err
 	}
 	for _, w := range c.Warnings {
@@ -215,6 +215,7 @@ func (d *daemon) output(w supervisor.Worker, stream string, line []byte) {
 	d.log.output(w, stream, line)
 	if a := d.apps.get(w.App); a != nil {
 		a.dumps.wrote(w, stream, line)
+		a.draft.wrote(w, line)
 	}
 }
 

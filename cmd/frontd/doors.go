@@ -105,6 +105,9 @@ func (d *daemon) tlsConfig(c *config.Config) (*tls.Config, error) {
 
 // dispatch serves with the chain in force now.
 func (d *daemon) dispatch(w http.ResponseWriter, r *http.Request) {
+	if d.dev && d.devNews(w, r) {
+		return
+	}
 	(*d.handler.Load()).ServeHTTP(w, r)
 }
 

@@ -71,10 +71,15 @@ func (d *daemon) startApps(c *config.Config) error {
 func (d *daemon) startApp(c *config.Config, ac *config.App) error {
 	limits := c.AppLimits(ac)
 	a := newApplication(ac, limits.Queue.Size, d.dev, d.log)
+	a.draft = d.newDraft(a)
 	d.apps.put(a) // before the start: events come from the first moment on
 	if err := a.start(d.sup, limits, d.dir); err != nil {
 		d.apps.drop(a.name)
+		a.draft.drop()
 		return fmt.Errorf("app %s: %w", a.name, err)
+	}
+	if a.draft != nil {
+		d.serving.Go(a.draft.run) // shutdown waits for it
 	}
 	return nil
 }
@@ -200,7 +205,7 @@ func (d *daemon) routeOf(c *config.Config, rc *config.Route, roots *folders) (fr
 	if root != nil && err == nil {
 		*roots = append(*roots, root)
 	}
-	rt.Handler = h
+	rt.Handler = a.draft.gate(h)
 	return rt, err
 }
 
@@ -343,6 +348,7 @@ func (d *daemon) settleIn(ctx context.Context, c *config.Config, stderr io.Write
 	for _, door := range d.doors {
 		d.log.Info("listening", "address", doorURL(door))
 	}
+	d.warnOfDev()
 	d.awaitApps(ctx)
 	if ctx.Err() != nil {
 		return

@@ -23,7 +23,9 @@ type logbook struct {
 	outputs outputs // of workers whose application has a file of its own
 }
 
-func openLogbook(c config.Log, stderr io.Writer) (*logbook, error) {
+// openLogbook opens the log as the configuration has it. In development, at a
+// terminal, requests are a short line in colour.
+func openLogbook(c config.Log, stderr io.Writer, dev bool) (*logbook, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		return nil, err
@@ -37,6 +39,11 @@ func openLogbook(c config.Log, stderr io.Writer) (*logbook, error) {
 	format := front.LogText
 	if l.json {
 		format = front.LogJSON
+	} else if dev && c.File == "" && isTerminal(stderr) {
+		format = front.LogTerminal
+		if os.Getenv("NO_COLOR") != "" { // no-color.org
+			format = front.LogTerminalPlain
+		}
 	}
 	if c.Access {
 		l.access = front.NewAccessLog(s, format)

@@ -212,6 +212,7 @@ func (a *application) adopt(ac *config.App) {
 	a.mu.Lock()
 	a.config = ac
 	a.mu.Unlock()
+	a.draft.served(ac)
 	a.keeper.poke()
 }
 

@@ -21,7 +21,7 @@ import gc  # noqa: E402
 import json  # noqa: E402
 import signal  # noqa: E402
 
-from frontd_wsgi import environ, gateway, host, loader, report  # noqa: E402
+from frontd_wsgi import environ, fresh, gateway, host, loader, report  # noqa: E402
 from frontd_wsgi.errors import log  # noqa: E402
 
 # Exit status of a host whose application could not be loaded.
@@ -41,6 +41,8 @@ def main():
 
     listener = host.take_listener()
     peers = host.allowed_peers()
+    if options.dev:
+        fresh.watch(sys.path[0])
     try:
         app = loader.load(options.target, options.middleware)
     except loader.LoadError as e:

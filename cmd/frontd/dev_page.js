@@ -1,0 +1,1 @@
+new EventSource(document.body.dataset.news).onmessage = () => location.reload();
