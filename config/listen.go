@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"syscall"
+	"time"
 )
 
 // DefaultSocketMode lets the socket's owner and group connect, and nobody else.
@@ -37,10 +40,28 @@ func listenAny(a Address, mode fs.FileMode) (net.Listener, error) {
 			return l, err
 		}
 	}
-	switch a.Net {
-	case "systemd":
+	if a.Net == "systemd" {
 		return nil, missingSystemd(a.Addr)
-	case "unix":
+	}
+	for begun := time.Now(); ; {
+		l, err := listenOnce(a, mode)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(begun) > leftover {
+			return l, err
+		}
+		time.Sleep(leftoverLook)
+	}
+}
+
+// leftover is how long an address in use is asked for again, each leftoverLook:
+// where a frontd was killed a moment ago, a process that it was about to start
+// has its sockets until it becomes another program.
+const (
+	leftover     = 500 * time.Millisecond
+	leftoverLook = 20 * time.Millisecond
+)
+
+func listenOnce(a Address, mode fs.FileMode) (net.Listener, error) {
+	if a.Net == "unix" {
 		return listenUnix(a.Addr, mode)
 	}
 	return listenTCP(a.Addr)

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func mustListen(t *testing.T, address string) net.Listener {
@@ -253,5 +254,29 @@ func TestPassedSocket(t *testing.T) {
 	}
 	if runtime.GOOS == "linux" {
 		wantRefused(t, "systemd:web", "systemd passed no socket")
+	}
+}
+
+// An address that is given up a moment later, as by a process that is killed
+// between fork and exec, is taken then.
+func TestListenWaitsForALeftover(t *testing.T) {
+	for _, a := range []Address{{Net: "tcp", Addr: "127.0.0.1:0"}, {Net: "unix", Addr: filepath.Join(t.TempDir(), "s")}} {
+		first, err := Listen(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Net == "tcp" {
+			a.Addr = first.Addr().String()
+		} else {
+			first.(*UnixListener).SetUnlinkOnClose(false)
+		}
+		timer := time.AfterFunc(leftover/4, func() { first.Close() })
+		second, err := Listen(a)
+		timer.Stop()
+		if err != nil {
+			t.Errorf("%s: %v", a, err)
+			continue
+		}
+		second.Close()
 	}
 }
