@@ -39,10 +39,14 @@ type serverConn struct {
 	// The output, see server_out.go.
 	pending *serverBuffer // nil: nothing to write
 	writing bool          // somebody writes, and will write pending too
+	writeBy time.Time     // the write deadline that is set; of the one that writes
 	room    sync.Cond     // pending was taken, or err was set, or a request was aborted
 }
 
 func newServerConn(s *Server, nc net.Conn) *serverConn {
+	if sock := newSocket(nc); sock != nil {
+		nc = sock
+	}
 	c := &serverConn{srv: s, nc: nc, rr: NewRecordReader(nc), reqs: make(map[uint16]*serverRequest),
 		handlers: make(chan *serverRequest)}
 	c.room.L = &c.mu

@@ -168,15 +168,26 @@ func (c *serverConn) writeOnce() {
 }
 
 // write writes all of b. The peer has WriteTimeout to take something, not all:
-// a slow one is not a stuck one.
+// a slow one is not a stuck one. The deadline that is set is mostly one of an
+// earlier write, and moved when it passes: a timer is dearer than a small write.
 func (c *serverConn) write(b []byte) error {
 	timeout := orDefault(c.srv.WriteTimeout, DefaultWriteTimeout)
+	now := time.Now()
+	want := now.Add(timeout)
 	for {
-		if err := c.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-			return err
+		if !c.writeBy.After(now) {
+			c.writeBy = want
+			if err := c.nc.SetWriteDeadline(want); err != nil {
+				return err
+			}
 		}
 		n, err := c.nc.Write(b)
-		if b = b[n:]; err == nil || n == 0 || !isServerTimeout(err) {
+		if b = b[n:]; err == nil || !isServerTimeout(err) {
+			return err
+		}
+		if now = time.Now(); n > 0 {
+			want = now.Add(timeout)
+		} else if !now.Before(want) {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // told of a system call on its way: a socket of Go's never blocks. Read and Write
 // are each for one goroutine at a time.
 type socket struct {
-	net.Conn
+	halfConn
 	raw syscall.RawConn
 
 	// Of the one that reads.
@@ -30,26 +30,33 @@ type socket struct {
 	outErr error
 }
 
+// A halfConn is what net.UnixConn and net.TCPConn both are.
+type halfConn interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
+}
+
 // maxDirect is how much is moved at once with the scheduler unaware of it, in
 // bytes: the copy holds its place up.
 const maxDirect = 64 << 10
 
 // newSocket returns nil where nc is something else, or may only look like one.
 func newSocket(nc net.Conn) *socket {
-	var sc syscall.Conn
+	var half halfConn
 	switch nc := nc.(type) {
 	case *net.UnixConn:
-		sc = nc
+		half = nc
 	case *net.TCPConn:
-		sc = nc
+		half = nc
 	default:
 		return nil
 	}
-	raw, err := sc.SyscallConn()
+	raw, err := half.SyscallConn()
 	if err != nil {
 		return nil
 	}
-	s := &socket{Conn: nc, raw: raw}
+	s := &socket{halfConn: half, raw: raw}
 	s.tryIn, s.tryOut = s.in, s.out
 	return s
 }
@@ -127,7 +134,7 @@ func (s *socket) launch(fd uintptr) bool {
 // Write implements net.Conn.
 func (s *socket) Write(p []byte) (int, error) {
 	if len(p) > maxDirect {
-		return s.Conn.Write(p)
+		return s.halfConn.Write(p)
 	}
 	s.from, s.put, s.outErr = p, 0, nil
 	err := s.raw.Write(s.tryOut)
