@@ -3,7 +3,6 @@ package http1
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,7 +29,7 @@ type answer struct {
 
 	out     []byte // the head, and what follows it
 	pending []byte // of the body, not in out yet: a chunk, or all of it
-	vec     [3][]byte
+	vec     [2][]byte
 }
 
 // said are the fields that a head is completed by.
@@ -204,9 +203,8 @@ func (x *exchange) writeBoth(p []byte) error {
 		return err
 	}
 	x.vec[0], x.vec[1] = x.out, p
-	pieces := net.Buffers(x.vec[:2])
-	err := x.c.writev(&pieces)
-	x.vec = [3][]byte{}
+	err := x.c.writev(&x.vec)
+	x.vec = [2][]byte{}
 	x.out = x.out[:0]
 	return err
 }

@@ -33,13 +33,14 @@ const (
 // writes the answer; there is a second one only where a handler runs long.
 type conn struct {
 	// Immutable.
-	server *Server
-	nc     net.Conn
-	raw    syscall.RawConn       // nil: not a socket
-	try    func(fd uintptr) bool // reads
-	tryOut func(fd uintptr) bool // writes
-	remote string
-	ctx    context.Context // whose values requests' contexts have; may be nil
+	server  *Server
+	nc      net.Conn
+	raw     syscall.RawConn       // nil: not a socket
+	try     func(fd uintptr) bool // reads
+	tryOut  func(fd uintptr) bool // writes
+	tryBoth func(fd uintptr) bool // writes two pieces
+	remote  string
+	ctx     context.Context // whose values requests' contexts have; may be nil
 
 	in, out deadline
 	state   atomic.Int32
@@ -58,6 +59,7 @@ type conn struct {
 	outgoing []byte // of it sent is gone
 	sent     int
 	sendErr  error
+	both     *[2][]byte // what is to be written of two pieces
 
 	// Owned by the sweeper.
 	seen  uint32        // serial when it last looked
@@ -190,16 +192,24 @@ func (c *conn) write(p []byte) (written int, err error) {
 	}
 }
 
-// writev writes pieces, in one system call where the connection can.
-func (c *conn) writev(pieces *net.Buffers) error {
+// writev writes both pieces, in one system call where the connection can.
+func (c *conn) writev(pieces *[2][]byte) error {
 	for {
-		if _, err := pieces.WriteTo(c.nc); err == nil || !c.out.early(err) {
+		err := c.sendBoth(pieces)
+		if err == nil || !c.out.early(err) {
 			if err != nil {
 				c.lost()
 			}
 			return err
 		}
 	}
+}
+
+// plainBoth does what sendBoth does on what is no socket.
+func plainBoth(nc net.Conn, pieces *[2][]byte) error {
+	buffers := net.Buffers(pieces[:]) // which cuts the same
+	_, err := buffers.WriteTo(nc)
+	return err
 }
 
 // lost ends the request's context: the client is gone.

@@ -16,7 +16,7 @@ func (c *conn) useSocket() {
 	if err != nil {
 		return
 	}
-	c.raw, c.try, c.tryOut = raw, c.tryRead, c.tryWrite
+	c.raw, c.try, c.tryOut, c.tryBoth = raw, c.tryRead, c.tryWrite, c.tryWriteBoth
 }
 
 // tryRead reads a head's first bytes if there are any, into an exchange that is
@@ -64,6 +64,38 @@ func (c *conn) tryWrite(fd uintptr) bool {
 			return false
 		default:
 			c.sendErr = os.NewSyscallError("write", err)
+			return true
+		}
+	}
+	return true
+}
+
+// sendBoth writes two pieces, and cuts what it has written off them.
+func (c *conn) sendBoth(pieces *[2][]byte) error {
+	if c.raw == nil {
+		return plainBoth(c.nc, pieces)
+	}
+	c.both, c.sendErr = pieces, nil
+	err := c.raw.Write(c.tryBoth)
+	if c.both = nil; err == nil {
+		err = c.sendErr
+	}
+	return err
+}
+
+func (c *conn) tryWriteBoth(fd uintptr) bool {
+	p := c.both
+	for len(p[0])+len(p[1]) > 0 {
+		n, err := writeSocketBoth(fd, p)
+		switch err {
+		case nil:
+			first := min(n, len(p[0]))
+			p[0], p[1] = p[0][first:], p[1][n-first:]
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			c.sendErr = os.NewSyscallError("writev", err)
 			return true
 		}
 	}

@@ -11,3 +11,5 @@ func (c *conn) peek() error { return c.peekOne() }
 
 // send writes all of p, or what can be until the deadline that is set.
 func (c *conn) send(p []byte) (int, error) { return c.nc.Write(p) }
+
+func (c *conn) sendBoth(pieces *[2][]byte) error { return plainBoth(c.nc, pieces) }

@@ -20,17 +20,41 @@ func writeSocket(fd uintptr, p []byte) (int, error) {
 	return direct(syscall.SYS_WRITE, fd, p)
 }
 
+func writeSocketBoth(fd uintptr, p *[2][]byte) (int, error) {
+	if len(p[0]) == 0 {
+		return writeSocket(fd, p[1])
+	}
+	var vec [2]syscall.Iovec
+	for i, b := range p {
+		vec[i].Base = unsafe.SliceData(b)
+		vec[i].SetLen(len(b))
+	}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vec)), uintptr(len(vec)))
+	if errno != 0 {
+		return 0, cheap(errno)
+	}
+	return int(n), nil
+}
+
 func direct(call, fd uintptr, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, cheap(errno)
+	}
+	return int(n), nil
+}
+
+// cheap returns the common ones without an allocation.
+func cheap(errno syscall.Errno) error {
 	switch errno {
 	case 0:
-		return int(n), nil
-	case syscall.EAGAIN: // these two without an allocation
-		return 0, errAgain
+		return nil
+	case syscall.EAGAIN:
+		return errAgain
 	case syscall.EINTR:
-		return 0, errInterrupted
+		return errInterrupted
 	}
-	return 0, errno
+	return errno
 }
 
 var (
