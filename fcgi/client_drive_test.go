@@ -242,3 +242,19 @@ func TestDriveHandsOver(t *testing.T) {
 	}
 	got.r.Close()
 }
+
+// Of a body that the application does not read only so much leaves the client: a
+// piece, what the socket holds, and what frontd has looked at before (64 KiB) are
+// to be 256 KiB at most.
+func TestPlainSocketHolds(t *testing.T) {
+	_, tr := newSockApp(t)
+	c, err := tr.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.nc.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	n, err := c.nc.Write(make([]byte, 1<<20))
+	if !isTimeout(err) || n > 128<<10 || n < 16<<10 {
+		t.Errorf("the socket took %d bytes, %v; want at most 128 KiB, and at least a small body", n, err)
+	}
+}
