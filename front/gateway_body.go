@@ -102,9 +102,14 @@ func (s *spool) inline() []byte {
 	return s.head
 }
 
-// promptTime is how long a client may take for the first maxSpoolMemory bytes
-// to count as one that sends at once.
+// promptTime is how long a client may take for the first maxSpoolMemory bytes,
+// or maxLook of a body that says it is larger, to count as one that sends at once.
 const promptTime = 500 * time.Millisecond
+
+// maxLook is less than what makes Linux double the receive buffer of a fresh
+// connection (64 KiB read in a round trip): of an upload that the application
+// refuses, the rest is to stay with the client.
+const maxLook = 32 << 10
 
 // takeBody reads what is to be here of the body before a worker is taken:
 // all of it where that is asked for or its length is needed; where places are few
@@ -112,16 +117,19 @@ const promptTime = 500 * time.Millisecond
 // one that may stream. It returns the length, or -1.
 func (c *call) takeBody() (int64, error) {
 	src, length := c.r.Body, c.r.ContentLength
-	prompt := time.Duration(0)
+	prompt, look := time.Duration(0), int64(maxSpoolMemory)
 	switch {
 	case c.x.Settings.Spool, length < 0 && c.g.NeedLength:
 	case c.g.FewPlaces && len(c.r.Header["Expect"]) == 0:
 		prompt = promptTime
+		if length > maxSpoolMemory {
+			look = maxLook
+		}
 	default:
 		c.send(upload{src: src, replay: idempotent(c.r.Method)})
 		return length, nil
 	}
-	s, head, err := spoolBody(src, prompt)
+	s, head, err := spoolBody(src, look, prompt)
 	c.queued = time.Now()
 	switch {
 	case err != nil:
@@ -142,11 +150,11 @@ func (c *call) send(b upload) {
 }
 
 // spoolBody takes all of src, whose length the limits stage bounds. But where
-// prompt is not 0 and a large body begins to come within that time, only its head.
-func spoolBody(src io.Reader, prompt time.Duration) (whole *spool, begun []byte, err error) {
+// prompt is not 0 and look bytes of a larger body come within that time, only these.
+func spoolBody(src io.Reader, look int64, prompt time.Duration) (whole *spool, begun []byte, err error) {
 	var head bytes.Buffer
 	start := time.Now()
-	n, err := io.CopyN(&head, src, maxSpoolMemory)
+	n, err := io.CopyN(&head, src, look)
 	switch {
 	case err == io.EOF:
 		return &spool{ReadSeeker: bytes.NewReader(head.Bytes()), size: n, head: head.Bytes()}, nil, nil
