@@ -31,8 +31,8 @@ type Request struct {
 	// application can say so; else it is read when the request is sent.
 	Hold bool
 	// Stderr, if not nil, gets what the application writes to FCGI_STDERR,
-	// in pieces, on the connection's read loop: it must not block, and the
-	// bytes are its only during the call.
+	// in pieces, on the goroutine that reads the connection: it must not block,
+	// and the bytes are its only during the call.
 	Stderr func([]byte)
 	// NoBody says that the answer has no body whatever its header says: HEAD.
 	NoBody bool
@@ -46,7 +46,8 @@ type Request struct {
 	// Buffer says how far the answer is taken ahead of its reader where there
 	// is no flow control.
 	Buffer Buffering
-	// OnEnd, if not nil, is called on the read loop when the application has
+	// OnEnd, if not nil, is called on the goroutine that reads, maybe RoundTrip's or
+	// Next's own, when the application has
 	// ended the request, before the whole answer may have been read: the
 	// application is free for another. It must not block. It is not called for
 	// a request that ends in any other way.
