@@ -35,6 +35,7 @@ type serverResponse struct {
 	written  int64
 	err      error // of sending
 	ended    bool
+	more     MoreHead // nil: nobody has more to say in the head
 }
 
 func (w *serverResponse) init(r *serverRequest, req *http.Request) {
@@ -98,6 +99,7 @@ func (w *serverResponse) setStatus(status int) {
 	w.typed = hasType || w.header.Get("Content-Encoding") != ""
 	w.head.b = appendStatusField(w.head.b, status)
 	w.head.b = appendHeaderFields(w.head.b, w.header, keepInFinal)
+	w.appendMore()
 	if w.declared >= 0 {
 		w.head.b = appendLengthField(w.head.b, w.declared)
 	}
@@ -252,7 +254,9 @@ func (w *serverResponse) finish(died bool) {
 	case loc != "":
 		w.status = http.StatusOK
 		w.headSent = true
-		w.head.b = append(append(append(w.head.b[:0], "Location: "...), loc...), "\r\n\r\n"...)
+		w.head.b = append(append(append(w.head.b[:0], "Location: "...), loc...), "\r\n"...)
+		w.appendMore()
+		w.head.b = append(w.head.b, "\r\n"...)
 		w.fail(w.r.conn.send(w.r, w.head.b, nil))
 	case w.status == 0:
 		w.setStatus(http.StatusOK)
@@ -265,6 +269,7 @@ func (w *serverResponse) finish(died bool) {
 			w.r.method(), w.r.param("REQUEST_URI"), w.declared, w.written)
 	}
 	if w.err != nil && !w.headSent {
+		w.more = nil // it belongs to the answer that is not to be
 		w.replace()
 	}
 	w.sendLast()

@@ -95,7 +95,7 @@ func inherited() []string {
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		switch {
-		case name == "", strings.HasPrefix(name, "HTTP_"), strings.HasPrefix(name, "LISTEN_"):
+		case name == "", strings.HasPrefix(name, "HTTP_"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "FRONTD_SESSION"):
 		case name == "NOTIFY_SOCKET", name == "WATCHDOG_USEC", name == "WATCHDOG_PID", name == "FCGI_WEB_SERVER_ADDRS":
 		case isMetaVariable(name):
 		default:
