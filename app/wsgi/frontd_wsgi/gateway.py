@@ -5,6 +5,7 @@ from .environ import BadRequest, complete
 from .errors import Errors, RequestAborted
 from .filewrapper import FileWrapper, sent_by_front
 from .input import Input
+from .session import Session
 
 _FAILURE = (b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n"
             b"Internal Server Error\n")
@@ -36,6 +37,9 @@ class Gateway:
             environ["wsgi.errors"] = errors
             environ["wsgi.input"] = body = Input(connection, length)
             environ["frontd.aborted"] = body.aborted
+            if "FRONTD_SESSION" in environ:
+                environ["frontd.session"] = answer.session = Session(
+                    environ["FRONTD_SESSION"], environ.get("FRONTD_SESSION_ID", ""))
             if environ["REQUEST_METHOD"] == "HEAD":
                 answer.bodyless = answer.is_head = True
             result = self._app(environ, answer.start_response)
@@ -99,6 +103,7 @@ class Answer:
     bodyless = False  # HEAD, 204 and 304 have no body (RFC 9110 6.4.1)
     may_exceed = False  # silently: what is over Content-Length is not sent
     sending = False  # the head has been sent
+    session = None  # where the route has sessions
     _head = None  # each header line with its end, not the empty line after them
     _length = None  # the Content-Length that was announced
     _code = 0
@@ -201,6 +206,11 @@ class Answer:
             self.errors.flush_all()
             connection.finish_failed(self.errors, page, _FAILED)
 
+    def _whole_head(self):
+        if self.session is None:
+            return self._head + b"\r\n"
+        return self._head + self.session.head() + b"\r\n"
+
     def _check(self, item):
         if not isinstance(item, bytes):
             raise TypeError("the application's iterable gave %s, must be bytes" % type(item).__name__)
@@ -233,8 +243,8 @@ class Answer:
         data = self._fitting(data)
         whole = len(data) == size
         if not self.sending:
+            data = self._whole_head() + data
             self.sending = True
-            data = self._head + b"\r\n" + data
         elif self.connection.check_aborted():
             raise RequestAborted("the web server aborted the request")
         if data:
@@ -251,8 +261,8 @@ class Answer:
         if not self.sending:
             if self._length is None and not data and not self.bodyless:
                 self._announce(0)
+            head = self._whole_head()
             self.sending = True
-            head = self._head + b"\r\n"
             if len(data) <= _JOINED:
                 data = head + data
             else:
