@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 			os.Exit(host.ExitStatus(err))
 		},
 		"gofcgi":    goFCGI,
+		"counting":  counting,
 		"detached":  detached,
 		"misbehave": misbehave,
 	})
