@@ -33,7 +33,7 @@ type application struct {
 	gateway *front.Gateway
 	keeper  *keeper
 	dumps   dumps
-	draft   *draft // nil: not in development, or nothing of it is kept by workers
+	draft   *draft            // nil: not in development, or nothing of it is kept by workers
 	held    func(heldRequest) // if not nil, told of requests that took too long, with stacks; it must not block for long
 
 	mu        sync.Mutex // guards the fields below

@@ -41,13 +41,14 @@ var sourceEndings = slices.Concat(codeEndings, []string{".so", ".mo", ".toml", "
 
 // foreignFolders hold what others have written, or what programs keep.
 // Folders whose names begin with a dot are left out in any case.
-var foreignFolders = []string{"__pycache__", "node_modules", "venv", "env", "site-packages", "bower_components", "vendor"}
+var foreignFolders = []string{"__pycache__", "node_modules", "venv", "site-packages", "bower_components", "vendor"}
 
 // A watch tells of changed sources below a folder. It has one user at a time.
 type watch struct {
 	// Immutable.
 	root    string
 	program string // a file that counts whatever it is called; may be elsewhere, "" for none
+	most    int    // folders that are watched
 	warn    func(msg string, args ...any)
 	events  *fsnotify.Watcher
 
@@ -58,14 +59,14 @@ type watch struct {
 	told     map[string]bool // what is said once
 }
 
-// newWatch watches a folder and those below. What cannot be watched is told
+// newWatch watches a folder and those below, at most so many. What cannot be watched is told
 // to warn: the application runs without.
-func newWatch(root, program string, warn func(msg string, args ...any)) (*watch, error) {
+func newWatch(root, program string, most int, warn func(msg string, args ...any)) (*watch, error) {
 	events, err := fsnotify.NewBufferedWatcher(1024)
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{root: root, program: program, warn: warn, events: events,
+	w := &watch{root: root, program: program, most: most, warn: warn, events: events,
 		folders: map[string]bool{}, touched: map[string]bool{},
 		sums: map[string][sha256.Size]byte{}, told: map[string]bool{}}
 	w.add(root)
@@ -112,8 +113,8 @@ func isForeign(dir string) bool {
 
 // watchFolder reports whether more can be watched.
 func (w *watch) watchFolder(dir string) bool {
-	if len(w.folders) >= maxWatched {
-		w.once("only a part of the folders is watched: there are too many", "folder", w.root, "watched", maxWatched)
+	if len(w.folders) >= w.most {
+		w.once("only a part of the folders is watched: there are too many", "folder", w.root, "watched", w.most)
 		return false
 	}
 	err := w.events.Add(dir)

@@ -4,3 +4,6 @@ package main
 
 // memoryFactor is 1: see race_test.go.
 const memoryFactor = 1
+
+// timeFactor is 1: see race_test.go.
+const timeFactor = 1
