@@ -110,7 +110,7 @@ func (d *daemon) folderRoute(c *config.Config, rc *config.Route, rt front.Route,
 func (d *daemon) partHandler(folder *config.App, kind config.Kind, slow time.Duration) http.Handler {
 	if a := d.apps.get(partName(folder, kind)); a != nil {
 		a.keeper.watchSlow(slow)
-		return a.gateway
+		return a.draft.gate(a.gateway)
 	}
 	reason := "nobody runs files of kind " + string(kind)
 	if part, ok := partOf(folder, kind); ok {
