@@ -7,7 +7,7 @@ import (
 
 // queue waits for one of the group's turns to start.
 func (s *slot) queue(message) phase {
-	s.retry = nil
+	s.retry, s.wake = nil, nil
 	s.turn = s.plan.turns
 	return phaseQueued
 }
@@ -56,6 +56,7 @@ func (s *slot) serve(message) phase {
 	s.mu.Lock()
 	s.status.LastErr = nil
 	s.mu.Unlock()
+	s.plan.failing.end()
 	s.emit(Event{Kind: EventReady})
 	s.mark(s.tried) // after the event: Replace must not stop the old before the new are known
 	s.mark(s.taken)
@@ -127,7 +128,7 @@ func (s *slot) leave(message) phase {
 	s.turn = nil
 	if s.retry != nil {
 		s.retry.Stop()
-		s.retry = nil
+		s.retry, s.wake = nil, nil
 	}
 	return phaseGone
 }
@@ -182,7 +183,14 @@ func (s *slot) fail(err *StartError) {
 // pause is how long to wait after an end that nobody asked for; exit is nil if
 // no process could be started.
 func (s *slot) pause(exit *Exit, served time.Duration) time.Duration {
-	return s.row.next(s.plan.spec.Backoff, exit, served, s.group.sup.random())
+	b, random := s.plan.spec.Backoff, s.group.sup.random()
+	d := s.row.next(b, exit, served, random)
+	if exit != nil && exit.Ready {
+		return d
+	}
+	turn, revived := s.plan.failing.next(b, exit, random)
+	s.wake = revived
+	return max(d, turn)
 }
 
 // follow decides what follows a process that ended, or one that could not be
@@ -194,9 +202,10 @@ func (s *slot) follow(why *StartError, d time.Duration) phase {
 	s.mark(s.tried)
 	s.mark(s.taken)
 	if s.retire {
+		s.wake = nil
 		return phaseGone
 	}
-	if d == 0 {
+	if d <= 0 {
 		return s.queue(message{})
 	}
 	s.retry = time.NewTimer(d)

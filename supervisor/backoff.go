@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"sync"
 	"syscall"
 	"time"
 )
@@ -88,4 +89,41 @@ func (r *row) next(b Backoff, exit *Exit, served time.Duration, random float64) 
 	d := b.delay(r.failures, random)
 	r.failures++
 	return d
+}
+
+// A series is the starts that fail in one plan, of whatever slot. What one
+// worker cannot do its brothers mostly cannot either: as long as none comes up
+// they try one after the other, with pauses as for a single one, so that a
+// group of fifty fails no more often in a minute than a group of one. The first
+// that comes up wakes all.
+type series struct {
+	mu      sync.Mutex // guards the fields below
+	row     row
+	until   time.Time     // when the last of those that wait tries again
+	revived chan struct{} // closed by end
+}
+
+// next takes a start that failed, and returns how long its slot waits, unless
+// the channel is closed before.
+func (s *series) next(b Backoff, exit *Exit, random float64) (time.Duration, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.until.Before(now) {
+		s.until = now
+	}
+	s.until = s.until.Add(s.row.next(b, exit, 0, random))
+	return s.until.Sub(now), s.revived
+}
+
+// end is told that a worker has come up.
+func (s *series) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.row.failures == 0 {
+		return
+	}
+	s.row, s.until = row{}, time.Time{}
+	close(s.revived)
+	s.revived = make(chan struct{})
 }

@@ -47,6 +47,57 @@ func TestCrashLoop(t *testing.T) {
 	}
 }
 
+// A group of many that always fails at once: it is started as rarely as one,
+// and all of it is there as soon as one comes up.
+func TestCrashLoopOfMany(t *testing.T) {
+	const workers = 8
+	for _, random := range []float64{0, 0.999} {
+		synctest.Test(t, func(t *testing.T) {
+			repaired := false
+			f := &fakes{make: func(int) (*fakeProcess, error) {
+				if repaired {
+					return running()
+				}
+				return ended(Exit{Code: 1})
+			}}
+			s := f.supervisor()
+			s.options.Rand = func() float64 { return random }
+			spec := fakeSpec(workers)
+			spec.Ready = func(ctx context.Context, w Worker) error {
+				f.mu.Lock()
+				up := repaired
+				f.mu.Unlock()
+				if up {
+					return nil
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			g, err := s.Start(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Minute)
+			f.mu.Lock()
+			n := len(f.starts)
+			repaired = true
+			f.mu.Unlock()
+			if n < workers || n > workers+15 {
+				t.Errorf("%d starts in the first minute, want each once and at most 15 more", n)
+			}
+			t.Logf("%d starts in the first minute", n)
+			<-time.After(defaultBackoffMax)
+			synctest.Wait()
+			if now := g.Count(); now.Serving != workers {
+				t.Errorf("15 s after the program was repaired: %+v, want all to serve", now)
+			}
+			if err := s.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // fakeNeverReady has a Ready that waits for ever, and a start that may take so long.
 func fakeNeverReady(workers int) Spec {
 	spec := fakeSpec(workers)

@@ -34,6 +34,8 @@ type Group struct {
 type plan struct {
 	spec  *Spec
 	turns chan struct{} // a token for each worker that may be starting
+
+	failing series
 }
 
 func newPlan(spec Spec) *plan {
@@ -41,6 +43,7 @@ func newPlan(spec Spec) *plan {
 	for range spec.StartLimit {
 		p.turns <- struct{}{}
 	}
+	p.failing.revived = make(chan struct{})
 	return p
 }
 

@@ -35,6 +35,7 @@ type slot struct {
 	worker *generation // nil while there is no process
 	turn   <-chan struct{}
 	retry  *time.Timer
+	wake   <-chan struct{} // beside retry: another one has come up
 	stopc  <-chan struct{}
 	haltc  <-chan struct{}
 	passed <-chan struct{} // while proved: the trial's end
@@ -154,6 +155,9 @@ func (s *slot) next() (m message, taken chan<- bool) {
 		case <-s.turn:
 			return message{input: inTurn}, nil
 		case <-timerC(s.retry):
+			return message{input: inRetry}, nil
+		case <-s.wake:
+			s.retry.Stop()
 			return message{input: inRetry}, nil
 		case o := <-s.orders:
 			if s.worker == nil || o.generation != w.id.Generation {

@@ -99,7 +99,11 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 		a.pool.Remove(u)
 		u.Transport.Close()
 	}
-	if e.Exit.OK() || e.Exit.Killed == "" && e.Exit.Signal == syscall.SIGTERM {
+	switch {
+	case e.Exit.Cause == supervisor.CauseStartFailed:
+		log.Debug("worker gone", said...) // its failing was told
+		return
+	case e.Exit.OK() || e.Exit.Killed == "" && e.Exit.Signal == syscall.SIGTERM:
 		log.Info("worker gone", said...)
 		return
 	}

@@ -226,9 +226,11 @@ func (p *pool) event(e supervisor.Event) {
 	case supervisor.EventStopping:
 		log.Info("worker stopping", "reason", e.Reason)
 	case supervisor.EventGone:
-		if e.Exit.OK() {
+		switch {
+		case e.Exit.Cause == supervisor.CauseStartFailed: // its failing was told
+		case e.Exit.OK():
 			log.Info("worker gone", "exit", e.Exit.String())
-		} else {
+		default:
 			log.Warn("worker gone", "exit", e.Exit.String())
 		}
 	case supervisor.EventFailing:
