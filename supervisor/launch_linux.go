@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -28,7 +29,7 @@ const (
 	prCapAmbientClearAll = 4
 )
 
-// workerOOMScore is added to a worker's badness: where the machine runs out of
+// workerOOMScore is added to frontd's own for a worker's badness: where the machine runs out of
 // memory, a worker goes before frontd does, in 1000ths of the memory.
 const workerOOMScore = 300
 
@@ -71,7 +72,7 @@ func (o *launchOrder) run() error {
 	if err := o.renice(); err != nil {
 		return err
 	}
-	adjustOOMScore("self")
+	adjustOOMScore("self", o.Parent)
 	if err := o.limit(); err != nil {
 		return err
 	}
@@ -254,8 +255,22 @@ func blame(path string) string {
 	return ""
 }
 
-// adjustOOMScore makes a process of ours a worker in the eyes of the kernel's
-// out-of-memory killer. That it may not be is no reason not to run it.
-func adjustOOMScore(pid string) {
-	os.WriteFile("/proc/"+pid+"/oom_score_adj", fmt.Appendf(nil, "%d", workerOOMScore), 0)
+// adjustOOMScore makes a process a worker in the eyes of the kernel's
+// out-of-memory killer: it goes before its parent does, whatever that one's
+// score was set to. That it may not be is no reason not to run it.
+func adjustOOMScore(pid string, parent int) {
+	own, err := os.ReadFile("/proc/" + strconv.Itoa(parent) + "/oom_score_adj")
+	if err != nil {
+		return
+	}
+	os.WriteFile("/proc/"+pid+"/oom_score_adj", strconv.AppendInt(nil, int64(oomScore(own)), 10), 0)
+}
+
+// maxOOMScore is the kernel's OOM_SCORE_ADJ_MAX.
+const maxOOMScore = 1000
+
+// oomScore is that of a worker whose parent's is own, as /proc has it.
+func oomScore(own []byte) int {
+	n, _ := strconv.Atoi(strings.TrimSpace(string(own))) // 0 if it cannot be read
+	return min(n+workerOOMScore, maxOOMScore)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,7 +61,7 @@ echo $(grep -E 'NoNewPrivs|^(Uid|Gid|Groups)' /proc/$$/status)`)
 	for _, want := range []string{
 		"umask 0027",
 		"files 77 core 0 data 65536 file 2048",
-		"nice 7 oom 300",
+		"nice 7 oom " + strconv.Itoa(oomScore(ownOOMScore(t))),
 		"argv0 blog-worker pwd /usr stdin /dev/null",
 		"secret a b", "c guarded yes",
 	} {
@@ -200,5 +201,23 @@ func TestFindIdentity(t *testing.T) {
 	}
 	if own, err := FindIdentity("", ""); err != nil || !own.Own() || own.Allowed() != nil {
 		t.Errorf("we ourselves are %+v, %v", own, err)
+	}
+}
+
+func ownOOMScore(t *testing.T) []byte {
+	t.Helper()
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+// Whatever frontd's own score is, the kernel takes a worker first.
+func TestWorkersGoBeforeFrontd(t *testing.T) {
+	for own, want := range map[string]int{"0\n": 300, "-900\n": -600, "500\n": 800, "900\n": 1000, "": 300} {
+		if got := oomScore([]byte(own)); got != want {
+			t.Errorf("frontd has %q, a worker %d, want %d", own, got, want)
+		}
 	}
 }

@@ -15,7 +15,7 @@ func workerAttr(cred *syscall.Credential) *syscall.SysProcAttr {
 func mayChangeUser() bool { return os.Geteuid() == 0 }
 
 // adjustOOMScore has nothing to adjust here.
-func adjustOOMScore(string) {}
+func adjustOOMScore(string, int) {}
 
 // reap waits for the process and then kills the rest of its group. Between the
 // two its number could in theory become another's; Linux does better.

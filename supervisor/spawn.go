@@ -77,7 +77,7 @@ func (c *child) spawn(path string, args []string, attr *os.ProcAttr) (err error)
 	}
 	<-done
 	if err == nil {
-		adjustOOMScore(strconv.Itoa(c.proc.Pid))
+		adjustOOMScore(strconv.Itoa(c.proc.Pid), os.Getpid())
 	}
 	return err
 }

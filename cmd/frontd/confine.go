@@ -75,6 +75,23 @@ func openCgroup(c *config.Config, log *logbook) *supervisor.Cgroup {
 	return cg
 }
 
+// sayRoot warns of applications that have the rights of root for want of a
+// user: a hole in one of them is a hole in the machine.
+func sayRoot(log *logbook, euid int, apps []*config.App) {
+	if euid != 0 {
+		return
+	}
+	var names []string
+	for _, a := range apps {
+		if a.User == "" && a.Kind != config.KindFCGI {
+			names = append(names, a.Name)
+		}
+	}
+	if len(names) > 0 {
+		log.Warn("applications run as root; the setting user gives each the rights of its own", "apps", strings.Join(names, ", "))
+	}
+}
+
 func wantsCgroup(a *config.App) bool {
 	return a.Bounds.Memory > 0 || a.Bounds.CPUs > 0 || a.Bounds.Processes > 0
 }

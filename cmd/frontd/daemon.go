@@ -201,6 +201,7 @@ func (d *daemon) newSupervisor() (*supervisor.Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
+	sayRoot(d.log, os.Geteuid(), d.config.Apps)
 	return supervisor.New(supervisor.Options{
 		Events:   d.event,
 		Output:   d.output,
