@@ -17,7 +17,7 @@ func TestRootIsTold(t *testing.T) {
 	}
 	for euid, want := range map[int]string{0: `apps="shop, bin"`, 1000: ""} {
 		var out bytes.Buffer
-		log, err := openLogbook(config.Log{Format: "text", Level: "info"}, &out)
+		log, err := openLogbook(config.Log{Format: "text", Level: "info"}, &out, false)
 		if err != nil {
 			t.Fatal(err)
 		}
