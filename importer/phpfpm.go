@@ -276,7 +276,7 @@ var fpmNone = map[string]string{
 	"catch_workers_output":                     "always: lines go whole to the log",
 	"decorate_workers_output":                  "never: lines go whole to the log",
 	"clear_env":                                "always: workers inherit PATH, HOME, LANG and TZ only, and what env lists",
-	"security.limit_extensions":                "only .php runs",
+	"security.limit_extensions":                "limit_extensions of the app; by default only .php runs",
 	"chroot":                                   "no counterpart: use the unit's RootDirectory=",
 	"prefix":                                   "paths are relative to the configuration's folder",
 	"apparmor_hat":                             "no counterpart",
