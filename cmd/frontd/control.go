@@ -252,18 +252,20 @@ func workersAsked(s string) (int, error) {
 func (d *daemon) restart(ctx context.Context, name string) error {
 	d.changes.Lock()
 	defer d.changes.Unlock()
-	a, err := d.hosted(name)
-	if err != nil {
-		return err
-	}
 	d.mu.Lock()
 	c := d.config
 	d.mu.Unlock()
-	a.mu.Lock()
-	ac := a.config
-	a.mu.Unlock()
-	if err := a.replace(ctx, ac, c.AppLimits(ac), d.dir); err != nil {
-		return err
+	for _, name := range partNames(c, name) {
+		a, err := d.hosted(name)
+		if err != nil {
+			return err
+		}
+		a.mu.Lock()
+		ac := a.config
+		a.mu.Unlock()
+		if err := a.replace(ctx, ac, c.AppLimits(ac), d.dir); err != nil {
+			return err
+		}
 	}
 	return d.route(c) // folders may be behind links that have changed
 }

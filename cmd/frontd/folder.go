@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/frontd/frontd/app"
@@ -76,6 +77,22 @@ func partOf(folder *config.App, kind config.Kind) (*config.App, bool) {
 }
 
 func partName(folder *config.App, kind config.Kind) string { return folder.Name + "." + string(kind) }
+
+// partNames are the applications that a name stands for: those that a folder
+// was made into, or the one of that name, which may not exist.
+func partNames(c *config.Config, name string) []string {
+	folder := c.App(name)
+	if folder == nil || folder.Kind != config.KindFolder {
+		return []string{name}
+	}
+	var names []string
+	for _, a := range c.Apps {
+		if a.Folder != "" && strings.HasPrefix(a.Name, name+".") {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
 
 // hosted are the applications that have workers or a server: all but folders,
 // which unfold has made into some.

@@ -144,3 +144,26 @@ app = "site"
 		t.Errorf("POST: %d", a.status)
 	}
 }
+
+// What a file imports is loaded once; a restart of the folder's applications,
+// by the folder's name, loads it again.
+func TestFolderRestart(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	layFolder(t, dir)
+	library := filepath.Join(dir, "site", "library.py")
+	write(t, library, "version = 'first'\n")
+	write(t, filepath.Join(dir, "site", "page.py"), "from library import version\n"+strings.SplitN(page, "\n", 2)[1])
+	r := serve(t, dir, "./site", "-w", "1")
+	r.expect("/page.py", 200, "first /page.py|")
+	write(t, library, "version = 'the second'\n")
+	r.expect("/page.py", 200, "first /page.py|")
+	f := controlFlag{path: r.control}
+	if err := f.call(t.Context(), http.MethodPost, "/restart?app=site", nil); err != nil {
+		t.Fatal(err)
+	}
+	r.expect("/page.py", 200, "the second /page.py|")
+	if err := f.call(t.Context(), http.MethodPost, "/restart?app=none", nil); err == nil {
+		t.Error("an application that is not there was restarted")
+	}
+}
