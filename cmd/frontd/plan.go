@@ -247,22 +247,7 @@ func configCommand() *cobra.Command {
 		Use: "config", Short: "Write, show or describe a configuration", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	var file string
-	show := &cobra.Command{
-		Use: "show [-c FILE]", Short: "Print the effective settings, secrets masked", Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c := config.Default()
-			if file != "" {
-				var errs config.Errors
-				if c, errs = loadFile(file); len(errs) > 0 {
-					return &usageError{err: errs}
-				}
-			}
-			return c.WriteEffective(cmd.OutOrStdout())
-		},
-	}
-	show.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
-	cmd.AddCommand(show, &cobra.Command{
+	cmd.AddCommand(configShowCommand(), &cobra.Command{
 		Use: "init [FILE]", Short: "Write a commented configuration (default frontd.toml, - for standard output)",
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return configInit(cmd.OutOrStdout(), args) },
