@@ -26,6 +26,21 @@ func ExampleServe() {
 	}
 }
 
+// Any middleware for net/http goes around the handler.
+func ExampleServe_middleware() {
+	logged := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r)
+			fmt.Fprintln(worker.Stderr(r.Context()), r.Method, r.URL.Path)
+		})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") })
+	if err := worker.Serve(http.TimeoutHandler(logged(mux), 10*time.Second, "too slow")); err != nil {
+		log.Fatal(err)
+	}
+}
+
 // A worker that listens by itself and takes eight requests at once.
 func ExampleServer_ListenAndServe() {
 	s := &worker.Server{
