@@ -69,7 +69,6 @@ var notFor = map[string]string{
 
 	"python":        "go php cgi exec fcgi demo",
 	"middleware":    "go php cgi exec fcgi demo",
-	"settings":      "go php cgi exec fcgi demo",
 	"threads":       "php cgi fcgi",
 	"directory":     "demo folder",
 	"env":           "fcgi",

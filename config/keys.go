@@ -142,7 +142,7 @@ var appKeys = append([]key[App]{
 		func(a *App) *Handlers { return &a.Handlers }),
 	field("limit_extensions", list(extension), `the only files that PHP runs, by extension (php, and fcgi with a directory); without it, [".php"]`,
 		func(a *App) *[]string { return &a.LimitExtensions }),
-	field("settings", environment, `what the app finds in environ["frontd.config"] (wsgi): a table of strings; "file:/path" reads a secret from a file`,
+	field("settings", environment, `what the app finds in environ["frontd.config"] (wsgi), or as variables FRONTD_CONFIG_NAME of each request (every other kind): a table of strings; "file:/path" reads a secret from a file`,
 		func(a *App) *[]Variable { return &a.Settings }),
 	workersKey,
 	field("surge", count(0, maxProcesses), `how many new workers start beside the old ones at once where they take over; 0 is all of them, so that no old one leaves before all new ones are ready`,

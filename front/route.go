@@ -50,6 +50,10 @@ type Route struct {
 	Cache    *Cache
 	Response ResponseFields
 
+	// Variables are what the application gets with each request besides the
+	// request's own meta-variables.
+	Variables []Variable
+
 	App      string // for the record and the log, "" for files
 	Settings Settings
 	Handler  http.Handler // nil where Redirect or Reply answers

@@ -58,6 +58,11 @@ func (st *stager) apply(rc *config.Route, rt *front.Route) {
 	}
 	answers, requests := st.c.FieldLevels(rc)
 	rt.Response.Fields, rt.Request.Fields = fieldEdits(answers), fieldEdits(requests)
+	if a := st.c.App(rc.App); a != nil && a.Kind != config.KindWSGI { // which has a dict of its own
+		for _, v := range a.Settings {
+			rt.Variables = append(rt.Variables, front.Variable{Name: "FRONTD_CONFIG_" + v.Name, Value: v.Value})
+		}
+	}
 	st.answers(rc, rt)
 }
 
