@@ -118,3 +118,10 @@ func (p *Pool) UpstreamStats(u *Upstream) (busy int, served uint64) {
 	defer p.mu.Unlock()
 	return u.busy, u.served
 }
+
+// Served returns how many requests an upstream has given back.
+func (p *Pool) Served(u *Upstream) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return u.served
+}

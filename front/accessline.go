@@ -23,9 +23,9 @@ const (
 
 // appendText appends
 //
-//	CLIENT - - [TIME] "METHOD URI PROTO" STATUS BYTES "REFERER" "USER-AGENT" host="H" app=A worker=PID queue=S worker_time=S total=S in=BYTES attempts=N cause=C id=ID
+//	CLIENT - - [TIME] "METHOD URI PROTO" STATUS BYTES "REFERER" "USER-AGENT" host="H" app=A worker=PID queue=S worker_time=S total=S in=BYTES attempts=N cause=C incident=I id=ID
 //
-// with "-" for what there is not. Times are seconds. What clients send is
+// with "-" for what there is not; incident= is there only for a request that has one. Times are seconds. What clients send is
 // quoted; see appendQuoted.
 func appendText(b []byte, x *Exchange, r *http.Request, s *second) []byte {
 	b = appendClient(b, x)
@@ -61,6 +61,9 @@ func appendText(b []byte, x *Exchange, r *http.Request, s *second) []byte {
 	b = strconv.AppendInt(append(b, " in="...), x.BytesIn, 10)
 	b = strconv.AppendInt(append(b, " attempts="...), int64(x.Attempts), 10)
 	b = append(append(b, " cause="...), dash(string(x.Cause))...)
+	if i := x.Incident; i != nil {
+		b = append(append(b, " incident="...), i.ID...)
+	}
 	b = append(append(b, " id="...), x.ID...)
 	return append(b, '\n')
 }
@@ -151,6 +154,9 @@ func appendJSON(b []byte, x *Exchange, r *http.Request, s *second) []byte {
 	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(x.Attempts), 10)
 	b = appendField(b, "cause", string(x.Cause))
 	b = appendField(b, "detail", x.Detail)
+	if i := x.Incident; i != nil {
+		b = appendField(b, "incident", i.ID)
+	}
 	b = appendField(b, "id", x.ID)
 	return append(b, "}\n"...)
 }

@@ -3,6 +3,8 @@ package front
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/frontd/frontd/incident"
 )
 
 // Bounds on what one request may put into the log through FCGI_STDERR. What
@@ -34,11 +36,17 @@ func (s *stderrLines) write(b []byte) {
 	for len(b) > 0 && s.log != nil {
 		line, rest, whole := bytes.Cut(b, []byte("\n"))
 		room := min(maxStderrLine-len(s.partial), maxStderrTotal-s.total)
+		// What is for programs is no part of the log.
+		own := !incident.HostLine(s.partial) && (len(s.partial) > 0 || !incident.HostLine(line))
 		if len(line) > room {
-			s.dropped += len(line) - room
+			if own {
+				s.dropped += len(line) - room
+			}
 			line = line[:room]
 		}
-		s.total += len(line)
+		if own {
+			s.total += len(line)
+		}
 		s.partial = append(s.partial, line...)
 		if whole {
 			s.flush()

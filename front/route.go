@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/frontd/frontd/incident"
 	"github.com/frontd/frontd/session"
 )
 
@@ -56,7 +57,9 @@ type Route struct {
 
 	App      string // for the record and the log, "" for files
 	Settings Settings
-	Handler  http.Handler // nil where Redirect or Reply answers
+	// Errors says which failures are incidents, and how they are kept; nil: by default.
+	Errors  *incident.Policy
+	Handler http.Handler // nil where Redirect or Reply answers
 }
 
 // router is the list of routes, compiled. The first that matches takes the

@@ -34,6 +34,7 @@ type Incident struct {
 	First       time.Time `json:"first"`
 	Last        time.Time `json:"last"`
 	Count       uint64    `json:"count"`
+	Quiet       bool      `json:"quiet,omitempty"` // it is kept, and nobody is told by mail or webhook
 
 	// Of the first occurrence.
 	Request   *Request   `json:"request,omitempty"` // nil: a worker that had none in hand

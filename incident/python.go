@@ -126,5 +126,9 @@ func parsePythonFatal(text string) *Traceback {
 		}
 	}
 	slices.Reverse(t.Frames)
+	// The interpreter's start and our host are around every application's frames.
+	for len(t.Frames) > 1 && (strings.HasPrefix(t.Frames[0].File, "<frozen ") || strings.Contains(t.Frames[0].File, "/frontd_wsgi/")) {
+		t.Frames = t.Frames[1:]
+	}
 	return t
 }

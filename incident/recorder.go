@@ -56,14 +56,19 @@ type Report struct {
 	// Fill adds the rest of what is known, with secrets as it may be. It is
 	// called before Record returns, and only for an incident that is new.
 	Fill func(*Incident)
-	// Folders have the application's sources; Redactor takes its secrets out.
-	Folders  []string
-	Redactor *Redactor
-	// Locals keeps local variables: in development only.
-	Locals bool
+	Policy
 	// Whole has Record return all of the incident, for a page that shows it. It
 	// costs the caller milliseconds: in development only.
 	Whole bool
+}
+
+// A Policy is what holds for the errors of an application, or of some of its URLs.
+type Policy struct {
+	None, All bool      // no incidents; of all answers of 5xx, those without a reason too
+	Quiet     bool      // nobody is told by mail or webhook
+	Redactor  *Redactor // takes the secrets out; nil: those by the usual names
+	Folders   []string  // of the application's sources
+	Locals    bool      // local variables are kept: in development only
 }
 
 // A Summary is an incident in short.
@@ -75,6 +80,7 @@ type Summary struct {
 	First time.Time    `json:"first"`
 	Last  time.Time    `json:"last"`
 	Count uint64       `json:"count"`
+	Quiet bool         `json:"quiet,omitempty"`
 	Seen  []Occurrence `json:"seen,omitempty"`
 }
 
@@ -157,7 +163,7 @@ func Open(o Options) (*Recorder, error) {
 }
 
 func summary(i *Incident) Summary {
-	return Summary{ID: i.ID, Kind: i.Kind, App: i.App, Title: i.Title(), First: i.First, Last: i.Last, Count: i.Count, Seen: i.Seen}
+	return Summary{ID: i.ID, Kind: i.Kind, App: i.App, Title: i.Title(), First: i.First, Last: i.Last, Count: i.Count, Quiet: i.Quiet, Seen: i.Seen}
 }
 
 // Record counts an error, and keeps it if it is new. It returns its incident,
@@ -201,7 +207,7 @@ func (r *Recorder) recordWhole(p Report) *Incident {
 
 // incident is what the report itself says.
 func (p *Report) incident() *Incident {
-	i := &Incident{Kind: p.Kind, Cause: p.Cause, Detail: p.Detail, App: p.App, Status: p.Status, First: p.Time, Last: p.Time, Count: 1}
+	i := &Incident{Kind: p.Kind, Cause: p.Cause, Detail: p.Detail, App: p.App, Status: p.Status, First: p.Time, Last: p.Time, Count: 1, Quiet: p.Quiet}
 	text := string(p.Text)
 	if i.Traceback = Parse(text); i.Traceback == nil {
 		i.Raw = text
@@ -256,7 +262,7 @@ func (r *Recorder) record(p Report, fill func(*Incident)) (id string) {
 		r.dropped++
 		return ""
 	}
-	r.index[i.ID] = &entry{Summary: Summary{ID: i.ID, Kind: i.Kind, App: i.App, First: i.First, Last: i.Last, Count: 1, Seen: i.Seen}}
+	r.index[i.ID] = &entry{Summary: Summary{ID: i.ID, Kind: i.Kind, App: i.App, First: i.First, Last: i.Last, Count: 1, Quiet: i.Quiet, Seen: i.Seen}}
 	r.learn(key, i.ID)
 	r.addLate(i.ID, p.Request)
 	return i.ID

@@ -17,8 +17,9 @@ import (
 // one that is not is taken away at the next start. Its methods are called by
 // one goroutine at a time.
 type store struct {
-	dir  string
-	made bool
+	dir      string
+	made     bool
+	readOnly bool // nothing is taken away
 }
 
 const (
@@ -132,7 +133,9 @@ func (s *store) load() (list []*Incident, sizes []int64, torn int, err error) {
 		case e.Name() == countsName:
 			continue
 		case strings.HasPrefix(e.Name(), strings.TrimSuffix(tempPattern, "*")):
-			os.Remove(filepath.Join(s.dir, e.Name()))
+			if !s.readOnly {
+				os.Remove(filepath.Join(s.dir, e.Name()))
+			}
 			continue
 		case !ok || !e.Type().IsRegular() || !validID(id):
 			continue // not ours
@@ -140,7 +143,9 @@ func (s *store) load() (list []*Incident, sizes []int64, torn int, err error) {
 		i, err := s.read(id)
 		if err != nil || i.ID != id {
 			torn++
-			s.remove(id)
+			if !s.readOnly {
+				s.remove(id)
+			}
 			continue
 		}
 		if c, ok := counts[id]; ok && c.Count >= i.Count {

@@ -17,6 +17,7 @@ import (
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/fcgi"
 	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/incident"
 	"github.com/frontd/frontd/supervisor"
 )
 
@@ -24,29 +25,32 @@ import (
 // the dispatch of fcgi, and the gateway of the front.
 type application struct {
 	// Immutable.
-	name    string
-	kind    app.Kind
-	log     *logbook
-	dev     bool
-	tried   chan struct{} // closed when as many starts as there are workers went well or failed
-	pool    *fcgi.Pool
-	gateway *front.Gateway
-	keeper  *keeper
-	dumps   dumps
-	draft   *draft            // nil: not in development, or nothing of it is kept by workers
-	held    func(heldRequest) // if not nil, told of requests that took too long, with stacks; it must not block for long
+	name      string
+	kind      app.Kind
+	log       *logbook
+	dev       bool
+	tried     chan struct{} // closed when as many starts as there are workers went well or failed
+	pool      *fcgi.Pool
+	gateway   *front.Gateway
+	keeper    *keeper
+	dumps     dumps
+	draft     *draft            // nil: not in development, or nothing of it is kept by workers
+	incidents *incidents        // nil: nobody records them
+	held      func(heldRequest) // if not nil, told of requests that took too long, with stacks; it must not block for long
 
-	mu        sync.Mutex // guards the fields below
-	config    *config.App
-	group     *supervisor.Group         // nil: its workers are not ours
-	answers   map[uint64]answer         // of workers about to be ready, by generation
-	upstreams map[uint64]*fcgi.Upstream // by generation
-	hands     map[*fcgi.Upstream]*hand  // the same, by what the pool knows
-	due       map[int]time.Time         // when a slot starts again that has none that serves; zero: now
-	lastErr   error                     // of the last worker that did not come up, or that crashed
-	external  *fcgi.Upstream
-	failures  int // starts failed in a row
-	untried   int // starts until tried is closed
+	mu           sync.Mutex // guards the fields below
+	config       *config.App
+	group        *supervisor.Group         // nil: its workers are not ours
+	answers      map[uint64]answer         // of workers about to be ready, by generation
+	upstreams    map[uint64]*fcgi.Upstream // by generation
+	hands        map[*fcgi.Upstream]*hand  // the same, by what the pool knows
+	due          map[int]time.Time         // when a slot starts again that has none that serves; zero: now
+	policy       *incident.Policy          // of errors that are no request's
+	lastErr      error                     // of the last worker that did not come up, or that crashed
+	external     *fcgi.Upstream
+	failures     int    // starts failed in a row
+	startFailure string // the incident of the last of them
+	untried      int    // starts until tried is closed
 }
 
 // An answer is what a worker said when it was asked whether it serves.
@@ -147,6 +151,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	cmd, err := hostedApp(c).Command(app.Options{
 		Threads: threadsOf(c), Python: c.Python, Self: path, SelfArgs: []string{appworkerName},
 		Dev: a.dev, Found: docroot(c) != "" || c.Folder != "", Middleware: c.Middleware, Settings: settingsOf(c),
+		Tracebacks: a.incidents != nil,
 	})
 	if err != nil {
 		return supervisor.Spec{}, err

@@ -92,10 +92,16 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 	}
 	a.mu.Unlock()
 	said := []any{"exit", e.Exit.String()}
+	var held []front.Flight
+	var served uint64
 	if u != nil {
-		if held := describeFlights(a.flights(e.Worker.PID)); held != "" {
+		held, served = a.flights(e.Worker.PID), a.pool.Served(u)
+		if held := describeFlights(held); held != "" {
 			said = append(said, "in_flight", held)
 		}
+	}
+	a.incidents.gone(a, e, served, held)
+	if u != nil {
 		a.pool.Remove(u)
 		u.Transport.Close()
 	}
@@ -147,6 +153,7 @@ func (a *application) flights(pid int) []front.Flight {
 // wait only for a start that comes in time. One on trial has nobody waiting.
 func (a *application) failing(log *slog.Logger, e supervisor.Event) {
 	log.Error("worker did not start", "error", brief(e.Err))
+	a.incidents.notStarted(a, e)
 	if e.Trial {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/incident"
 )
 
 // A controlServer answers the commands on the control socket: HTTP and JSON,
@@ -30,12 +31,13 @@ type controlServer struct {
 // orders are what a control socket can ask for. Each is called on a goroutine
 // of its own, and must not wait for a worker to answer status.
 type orders struct {
-	status  func(watched bool) statusReport
-	reload  func(context.Context) error
-	restart func(ctx context.Context, app string) error
-	scale   func(ctx context.Context, app, workers string) error
-	upgrade func(context.Context) (upgradeReport, error) // nil: there is none
-	stop    func()                                       // returns when the stop has begun
+	status    func(watched bool) statusReport
+	reload    func(context.Context) error
+	restart   func(ctx context.Context, app string) error
+	scale     func(ctx context.Context, app, workers string) error
+	incidents *incidents                                   // nil: there are none
+	upgrade   func(context.Context) (upgradeReport, error) // nil: there is none
+	stop      func()                                       // returns when the stop has begun
 }
 
 // runtimeBase is the private folder of this user's daemons: systemd's
@@ -138,6 +140,9 @@ func (o orders) handler() http.Handler {
 	mux.HandleFunc("POST /scale", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, o.scale(r.Context(), r.FormValue("app"), r.FormValue("workers")))
 	})
+	if o.incidents != nil {
+		o.incidents.handle(mux)
+	}
 	if o.upgrade != nil {
 		mux.HandleFunc("POST /upgrade", func(w http.ResponseWriter, r *http.Request) {
 			report, err := o.upgrade(r.Context())
@@ -163,8 +168,8 @@ func (d *daemon) orders() orders {
 		scale: func(ctx context.Context, app, workers string) error {
 			return d.log.told("scale", d.scale(ctx, app, workers), "app", app, "workers", workers)
 		},
-		upgrade: d.upgradeLogged,
-		stop:    func() { d.stopped.Do(func() { close(d.stop) }) },
+		upgrade: d.upgradeLogged, incidents: d.incidents,
+		stop: func() { d.stopped.Do(func() { close(d.stop) }) },
 	}
 }
 
@@ -208,7 +213,7 @@ var (
 func reply(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
-	case errors.Is(err, errUnknownApp):
+	case errors.Is(err, errUnknownApp), errors.Is(err, incident.ErrUnknown):
 		w.WriteHeader(http.StatusNotFound)
 		v = failure{err.Error()}
 	case errors.Is(err, errAskedWrong):

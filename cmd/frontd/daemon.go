@@ -47,13 +47,14 @@ type daemon struct {
 	upgrading sync.Mutex  // held by an upgrade; guards the field below
 	heir      *os.Process // set when handed is closed
 
-	apps     registry
-	stores   sessionStores
-	traffic  *traffic
-	stopping atomic.Bool // for who asks from outside
-	leaving  atomic.Bool // set before requests are cut off: their clients did not leave
-	changes  sync.Mutex  // one reload, restart or scale at a time; guards the fields below
-	roots    folders
+	apps      registry
+	incidents *incidents
+	stores    sessionStores
+	traffic   *traffic
+	stopping  atomic.Bool // for who asks from outside
+	leaving   atomic.Bool // set before requests are cut off: their clients did not leave
+	changes   sync.Mutex  // one reload, restart or scale at a time; guards the fields below
+	roots     folders
 	// oldRoots are the folders of the chain that was replaced last: a request
 	// may still be on its way through it.
 	oldRoots folders
@@ -87,6 +88,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	defer d.log.Close()
+	defer func() { d.incidents.close() }() // it is opened later
 	defer d.closeStores()
 	defer d.traffic.close()
 	defer d.elder.close()
@@ -167,6 +169,9 @@ func (d *daemon) start(c *config.Config) (stale []string, err error) {
 	if d.dir, d.dirLock, err = runtimeDir(d.name); err != nil {
 		return nil, err
 	}
+	if d.incidents, err = openIncidents(c, d); err != nil {
+		return nil, err
+	}
 	if d.sup, err = d.newSupervisor(); err != nil {
 		return nil, err
 	}
@@ -214,6 +219,7 @@ func (d *daemon) newSupervisor() (*supervisor.Supervisor, error) {
 // output takes a line that a worker printed.
 func (d *daemon) output(w supervisor.Worker, stream string, line []byte) {
 	d.log.output(w, stream, line)
+	d.incidents.tails.wrote(w, stream, line)
 	if a := d.apps.get(w.App); a != nil {
 		a.dumps.wrote(w, stream, line)
 		a.draft.wrote(w, line)

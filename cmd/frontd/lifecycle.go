@@ -71,6 +71,8 @@ func (d *daemon) startApps(c *config.Config) error {
 func (d *daemon) startApp(c *config.Config, ac *config.App) error {
 	limits := c.AppLimits(ac)
 	a := newApplication(ac, limits.Queue.Size, d.dev, d.log)
+	a.incidents, a.held = d.incidents, d.incidents.held
+	a.setPolicy(d.incidents.policy(c, ac, nil))
 	a.draft = d.newDraft(a)
 	d.apps.put(a) // before the start: events come from the first moment on
 	if err := a.start(d.sup, limits, d.dir); err != nil {
@@ -114,6 +116,8 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 			return nil, fmt.Errorf("route %s: %w", rc.Path, err)
 		}
 		stages.apply(rc, &rt)
+		rt.Errors = d.incidents.policy(c, c.App(rc.App), rc)
+		rt.Settings.ShowErrors = d.dev || c.Exception(c.App(rc.App), rc).Show
 		if rc.App != "" {
 			if rt.Sessions, err = sessions.of(c, c.App(rc.App), rc); err != nil {
 				roots.close()
@@ -127,9 +131,14 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 		return nil, err
 	}
 	general := settings(c, c.Server.Limits, false, d.dev)
+	for _, ac := range c.Apps {
+		if a := d.apps.get(ac.Name); a != nil {
+			a.setPolicy(d.incidents.policy(c, ac, nil))
+		}
+	}
 	h, err := front.New(front.Config{
 		Routes: routes, Settings: &general, Log: d.log.Logger, AccessLog: d.log.access,
-		Observe: d.traffic.observe,
+		Observe: d.traffic.observe, Incident: d.incidents.failed, Keep: d.incidents.keep(),
 		Proxies: front.Proxies{Trusted: c.Server.TrustedProxies},
 	})
 	if err != nil {

@@ -88,7 +88,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err, cmd} })
 	root.AddCommand(
 		serveCommand(), poolCommand(), checkCommand(), configCommand(), importCommand(),
-		statusCommand(), workersCommand(), topCommand(), reloadCommand(), restartCommand(), scaleCommand(), upgradeCommand(), stopCommand(),
+		statusCommand(), workersCommand(), topCommand(), incidentsCommand(), reloadCommand(), restartCommand(), scaleCommand(), upgradeCommand(), stopCommand(),
 		requestCommand(), versionCommand(),
 		appworkerCommand(), guardCommand(), launchCommand(),
 	)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/incident"
 	"github.com/frontd/frontd/supervisor"
 )
 
@@ -127,6 +128,9 @@ func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
 // log it says of which request it is, behind the line itself; an application's
 // own file has its lines as they are.
 func (l *logbook) requestOutput(x *front.Exchange, line []byte) {
+	if incident.HostLine(line) {
+		return // the same once more, for programs
+	}
 	to := l.outputs.of(x.App)
 	switch {
 	case l.json:

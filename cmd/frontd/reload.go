@@ -32,6 +32,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	if old.Metrics.Listen != c.Metrics.Listen || !slices.Equal(old.Metrics.Hosts, c.Metrics.Hosts) {
 		return errors.New("reload: [metrics] has changed, which takes a restart")
 	}
+	if a, b := old.Incidents, c.Incidents; a.Directory != b.Directory || a.Keep != b.Keep || a.Size != b.Size {
+		return errors.New("reload: [incidents] has changed, which takes a restart")
+	}
 	s, err := d.prepareApps(ctx, c)
 	if err != nil {
 		return err
