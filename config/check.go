@@ -11,6 +11,7 @@ import (
 func (r *reader) check(c *Config) {
 	r.checkListeners(&c.Server)
 	r.checkMetrics(c)
+	r.checkNotices(c)
 	r.checkStages("server", &c.Server.Stages, c.Server.Set)
 	for _, a := range c.Apps {
 		r.checkApp(a)

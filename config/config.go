@@ -20,6 +20,8 @@ type Config struct {
 	Log       Log
 	Metrics   Metrics
 	Incidents Incidents
+	Mail      Mail
+	Webhook   Webhook
 	Apps      []*App   // in the order of the file, names are unique
 	Routes    []*Route // in the order of the file: the first that matches serves
 
@@ -178,6 +180,9 @@ type App struct {
 	Bounds Bounds
 	// Output is where what the workers print goes.
 	Output Output
+	// ErrorPages are those of the app for what frontd answers in its place, and of
+	// its routes that have none of their own.
+	ErrorPages []ErrorPage
 	// Exception holds only where Set says so: see Config.Exception.
 	Exception Exception
 	// Session holds only where Set says so: see Config.Session.
@@ -267,6 +272,8 @@ type Route struct {
 	Precompressed []string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits
+	// ErrorPages, if there are any, stand in the place of the app's.
+	ErrorPages []ErrorPage
 	// Exception holds only where Set says so: see Config.Exception.
 	Exception Exception
 	// Stages likewise: see Config.Stages.
@@ -324,6 +331,8 @@ func Default() *Config {
 		},
 		Log:       Log{Format: "text", Access: true, Level: "info"},
 		Incidents: Incidents{Keep: 500, Size: 64 << 20},
+		Mail:      defaultMail(),
+		Webhook:   defaultWebhook(),
 	}
 }
 

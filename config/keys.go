@@ -159,6 +159,8 @@ var appKeys = append([]key[App]{
 		environ),
 	inner("session", `the session of this app's requests`, sessionKeys,
 		func(a *App) *Session { return &a.Session }),
+	field("error_page", errorPages, errorPageDoc,
+		func(a *App) *[]ErrorPage { return &a.ErrorPages }),
 	inner("exception", `what becomes of errors of this app`, exceptionKeys,
 		func(a *App) *Exception { return &a.Exception }),
 	field("user", anyText("a user's name or number"), `the user that the workers run as, by name or number, with its groups; frontd must be root for any other than its own`,
@@ -222,6 +224,8 @@ var routeKeys = append([]key[Route]{
 		func(r *Route) *string { return &r.Authorizer }),
 	inner("session", `the session of requests for these URLs`, sessionKeys,
 		func(r *Route) *Session { return &r.Session }),
+	field("error_page", errorPages, errorPageDoc,
+		func(r *Route) *[]ErrorPage { return &r.ErrorPages }),
 	inner("exception", `what becomes of errors at these URLs`, exceptionKeys,
 		func(r *Route) *Exception { return &r.Exception }),
 }, slices.Concat(

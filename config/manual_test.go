@@ -134,7 +134,7 @@ func treeKeys(n *node, keys []string) []string {
 
 // isFreeTable: what is in it is named by who writes it.
 func isFreeTable(path string) bool {
-	return regexp.MustCompile(`^app\.NAME\.(env|settings)$|\.handlers$|headers\.(set|add)$`).MatchString(path)
+	return regexp.MustCompile(`^app\.NAME\.(env|settings)$|\.handlers$|headers\.(set|add)$|^webhook\.headers$|\.error_page$`).MatchString(path)
 }
 
 func TestSamplesAreValid(t *testing.T) {

@@ -117,6 +117,7 @@ func (r *reader) config(root *node) *Config {
 	c := Default()
 	c.File = r.file
 	c.Server.Set, c.Log.Set, c.Metrics.Set, c.Incidents.Set = Set{}, Set{}, Set{}, Set{}
+	c.Mail.Set, c.Webhook.Set = Set{}, Set{}
 	for _, e := range root.entries {
 		switch e.name {
 		case "server":
@@ -131,13 +132,19 @@ func (r *reader) config(root *node) *Config {
 		case "incidents":
 			r.enter("incidents", "incidents", c.Incidents.Set)
 			readSection(r, e, incidentKeys, &c.Incidents)
+		case "mail":
+			r.enter("mail", "mail", c.Mail.Set)
+			readSection(r, e, mailKeys, &c.Mail)
+		case "webhook":
+			r.enter("webhook", "webhook", c.Webhook.Set)
+			readSection(r, e, webhookKeys, &c.Webhook)
 		case "app":
 			c.Apps = r.apps(e)
 		case "route":
 			c.Routes = r.routes(e)
 		default:
 			r.enter("", "", nil)
-			r.unknown(e, []string{"server", "log", "metrics", "incidents", "app", "route"})
+			r.unknown(e, []string{"server", "log", "metrics", "incidents", "mail", "webhook", "app", "route"})
 		}
 	}
 	return c
@@ -216,6 +223,8 @@ func homes() map[string]string {
 	}
 	add("[[route]]", keyNames(routeKeys))
 	add("[incidents]", keyNames(incidentKeys))
+	add("[mail]", keyNames(mailKeys))
+	add("[webhook]", keyNames(webhookKeys))
 	add("[metrics]", keyNames(metricsKeys))
 	add("[log]", keyNames(logKeys))
 	add("[app.NAME]", keyNames(appKeys))

@@ -34,10 +34,10 @@ func mustParse(t *testing.T, text string, env ...string) *Config {
 // place is LINE:COL; "…" ends a line of which the rest does not matter.
 var wrong = []struct{ name, file, errors string }{
 	{"unknown key with a near one", "[server]\nlisen = [\":1\"]", `2:1: server.lisen: unknown key, did you mean "listen"?; allowed here: listen…`},
-	{"unknown section", "[sever]\n", `1:2: sever: unknown key, did you mean "server"?; allowed here: server, log, metrics, incidents, app, route`},
+	{"unknown section", "[sever]\n", `1:2: sever: unknown key, did you mean "server"?; allowed here: server, log, metrics, incidents, mail, webhook, app, route`},
 	{"key of another table", "[server]\n\nworkers = 2", `3:1: server.workers: unknown key, it belongs to [app.NAME]; allowed…`},
 	{"unknown key in an inner table", "[server]\ntimeout = { requst = \"1s\" }", `2:13: server.timeout.requst: unknown key, did you mean "request"?…`},
-	{"planned section", "[mail]\nsmtp = 1", `1:2: mail: not yet available in this version`},
+	{"mail by halves", "[mail]\nsmtp = \"a:25\"", "2:1: mail.from: is missing: [mail] needs smtp, from and to\n2:1: mail.to: is missing: [mail] needs smtp, from and to"},
 	{"elastic workers", "[app.a]\nkind = \"demo\"\nworkers = { min = 3, max = 2 }\n[app.b]\nkind = \"demo\"\nworkers = { spare = 1, least = 2 }\n[app.c]\nkind = \"demo\"\nworkers = { max = 2, spare = 3, idle = \"1s\" }",
 		"1:6: app.a: one of 3…\n3:11: app.a.workers: min is 3 and max is 2\n4:6: app.b: one of 3…\n6:11: app.b.workers: max is missing…\n6:24: app.b.workers.least: unknown key…\n7:6: app.c: one of 3…\n9:11: app.c.workers: spare is 3 and max is 2…"},
 	{"recycling", "[app.a]\nkind = \"demo\"\nready = \"health\"\nrecycle = { jitter = 1.5, requests = -1 }",
@@ -139,6 +139,7 @@ func TestErrors(t *testing.T) {
 func TestEmptyFileIsDefault(t *testing.T) {
 	got, want := mustParse(t, ""), Default()
 	got.File, got.Server.Set, got.Log.Set, got.Metrics.Set, got.Incidents.Set = "", nil, nil, nil, nil
+	got.Mail.Set, got.Webhook.Set = nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

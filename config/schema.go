@@ -35,6 +35,10 @@ func Schema() []byte {
 	metrics["description"] = "numbers and health, on a listener of their own"
 	incidents := objectSchema(incidentKeys, &d.Incidents)
 	incidents["description"] = "errors of applications, as they are kept"
+	mail := objectSchema(mailKeys, &d.Mail)
+	mail["description"] = "who is told of incidents by mail"
+	webhook := objectSchema(webhookKeys, &d.Webhook)
+	webhook["description"] = "what is told of incidents by HTTP"
 	server["description"] = "the daemon itself, and the limits of all apps"
 	log["description"] = "what is logged, where and how"
 	app["description"] = "one app; its name is its own choice"
@@ -49,6 +53,8 @@ func Schema() []byte {
 			"log":       log,
 			"metrics":   metrics,
 			"incidents": incidents,
+			"mail":      mail,
+			"webhook":   webhook,
 			"app": property{
 				"type":                 "object",
 				"propertyNames":        property{"pattern": "^[A-Za-z0-9_-]{1,64}$"},

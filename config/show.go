@@ -27,6 +27,14 @@ func (c *Config) WriteEffective(w io.Writer) error {
 	writeLines(b, metricsKeys, &c.Metrics, ownOrDefault(c.Metrics.Set))
 	b.WriteString("\n[incidents]\n")
 	writeLines(b, incidentKeys, &c.Incidents, ownOrDefault(c.Incidents.Set))
+	if len(c.Mail.Set) > 0 {
+		b.WriteString("\n[mail]\n")
+		writeLines(b, mailKeys, &c.Mail, ownOrDefault(c.Mail.Set))
+	}
+	if len(c.Webhook.Set) > 0 {
+		b.WriteString("\n[webhook]\n")
+		writeLines(b, webhookKeys, &c.Webhook, ownOrDefault(c.Webhook.Set))
+	}
 	for _, a := range c.Apps {
 		c.writeApp(b, a)
 	}

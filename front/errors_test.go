@@ -88,7 +88,7 @@ func TestPrefersHTML(t *testing.T) {
 		"": false, "*/*": false, "text/html": true, "text/plain, text/html": true, "text/html;q=0.5, text/plain": false, "text/html;q=0": false,
 		"application/json": false, "TEXT/HTML ; q=0.9 , text/plain;q=0.1": true, "text/html;q=x": false, "text/html;q=2": false, "text/html;level=1": true,
 	} {
-		if got := prefersHTML(accept); got != want {
+		if got := preferred([]string{accept}) == formHTML; got != want {
 			t.Errorf("%q: %v, want %v", accept, got, want)
 		}
 	}

@@ -76,6 +76,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.handover(resp) {
 		return
 	}
+	if resp.Status >= http.StatusInternalServerError && c.answerFailed(resp) {
+		return
+	}
 	if err := c.answer(resp); err != nil {
 		c.fail(err)
 	}

@@ -33,6 +33,11 @@ func (c *call) answer(resp *fcgi.Response) error {
 			return &clientError{err}
 		}
 	}
+	return c.pieces(resp)
+}
+
+// pieces sends what is left of the body.
+func (c *call) pieces(resp *fcgi.Response) error {
 	for {
 		if resp.Idle() {
 			if err := c.rc.Flush(); err != nil {

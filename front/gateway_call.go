@@ -367,13 +367,13 @@ func (c *call) end() {
 const maxParamsKept = 16 << 10
 
 func (c *call) recycle() {
-	params, stderr := c.params, c.stderr
+	params, partial := c.params, c.stderr.partial[:0]
 	params.Reset()
 	if params.Cap() > maxParamsKept {
 		params = fcgi.Params{}
 	}
 	*c = call{params: params, onInterim: c.onInterim, onEnd: c.onEnd, onStderr: c.onStderr, onOverdue: c.onOverdue}
-	c.stderr.partial = stderr.partial[:0]
+	c.stderr.partial = partial
 	calls.Put(c)
 }
 

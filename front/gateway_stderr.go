@@ -3,6 +3,7 @@ package front
 import (
 	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/frontd/frontd/incident"
 )
@@ -23,7 +24,9 @@ type stderrLines struct {
 	partial []byte
 	total   int
 	dropped int
-	tail    []byte // at most twice x.keep.Stderr bytes
+
+	mu   sync.Mutex // guards the field below
+	tail []byte     // at most twice x.keep.Stderr bytes
 }
 
 func (s *stderrLines) begin(g *Gateway, x *Exchange) { s.log, s.x = g.Stderr, x }
@@ -68,6 +71,8 @@ func (s *stderrLines) keep(b []byte) {
 	if limit == 0 {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.tail = append(s.tail, b[max(0, len(b)-limit):]...)
 	if len(s.tail) >= 2*limit {
 		s.tail = lastLines(s.tail, limit)
@@ -96,8 +101,22 @@ func (s *stderrLines) close() {
 			s.dropped = 0
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.x.Stderr = lastLines(append(s.x.Stderr, s.tail...), s.x.keep.Stderr) // an authorizer may have written before
 	s.tail = s.tail[:0]
+}
+
+// soFar lends the exchange what there is of it, while the worker may still
+// write: x.Stderr is as before when use returns.
+func (s *stderrLines) soFar(use func()) {
+	x := s.x
+	before := x.Stderr
+	s.mu.Lock()
+	x.Stderr = lastLines(append(before[:len(before):len(before)], s.tail...), x.keep.Stderr)
+	s.mu.Unlock()
+	use()
+	x.Stderr = before
 }
 
 func stderrDropped(n int) []byte {

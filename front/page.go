@@ -2,10 +2,15 @@ package front
 
 import (
 	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/frontd/frontd/incident"
 )
 
 // sentences tell a visitor in plain words what happened; the cause's word and
@@ -28,52 +33,116 @@ var sentences = map[int]string{
 	http.StatusInsufficientStorage:         "There is no room to take the request's body.",
 }
 
+//go:embed errorpage.html
+var errorPageHTML string
+
 // pageTemplate is one file: no styles, scripts or pictures to fetch, for the
 // server that would serve them may be what failed.
-var pageTemplate = template.Must(template.New("page").Parse(`<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="robots" content="noindex"><title>{{.Status}} {{.Title}}</title>
-<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:12vh auto;padding:0 1rem}
-h1{font-size:1.5rem}pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid;border-radius:.4rem}
-small{opacity:.7}</style></head>
-<body><h1>{{.Status}} {{.Title}}</h1><p>{{.Sentence}}</p>
-{{with .Detail}}<pre>{{.}}</pre>
-{{end}}<p><small>{{.Cause}}{{with .ID}} &middot; request {{.}}{{end}}</small></p></body></html>
-`))
+var pageTemplate = template.Must(template.New("page").Parse(errorPageHTML))
 
+// A page tells a client of a failure: in production plainly, with the ID to
+// ask by; with Settings.ShowErrors all that is known.
 type page struct {
 	Status                      int
 	Title, Sentence, Detail, ID string
 	Cause                       Cause
+	Incident                    *incident.Incident // nil: none
+	Answer                      string             // the application's own, where this one stands in its place
+	whole                       bool               // the incident is to be shown
 }
 
-// writePage answers with a small page, as HTML where the client prefers that.
+// writePage answers in the form that the client prefers.
 func writePage(w http.ResponseWriter, r *http.Request, x *Exchange, cause Cause, detail string) {
-	p := page{Status: cause.Status(), Cause: cause, ID: x.ID}
-	p.Title, p.Sentence = http.StatusText(p.Status), sentences[p.Status]
-	if x.Settings.ShowErrors {
+	p := newPage(x, cause.Status(), cause)
+	if p.whole = x.Settings.ShowErrors; p.whole {
 		p.Detail = detail
 	}
-	var body bytes.Buffer
+	p.write(w, r, x)
+}
+
+func newPage(x *Exchange, status int, cause Cause) *page {
+	return &page{Status: status, Cause: cause, ID: x.ID, Title: http.StatusText(status), Sentence: sentences[status], Incident: x.Incident}
+}
+
+// pagePolicy lets a page show itself and nothing else.
+const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+func (p *page) write(w http.ResponseWriter, r *http.Request, x *Exchange) {
 	h := w.Header()
-	if prefersHTML(r.Header.Get("Accept")) {
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		if err := pageTemplate.Execute(&body, p); err != nil {
-			body.Reset() // the template is tested: plain text in any case
-		}
+	kind, body := p.own(x.Settings.ErrorPages, preferred(r.Header["Accept"]))
+	if kind == "" {
+		kind, body = p.render(preferred(r.Header["Accept"]))
+		h.Set("Content-Security-Policy", pagePolicy)
 	}
-	if body.Len() == 0 {
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		p.writeText(&body)
-	}
+	h.Set("Content-Type", kind)
+	h.Add("Vary", "Accept")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		w.Write(body.Bytes()) // a client that left meanwhile is no news here
+		w.Write(body) // a client that left meanwhile is no news here
 	}
+}
+
+// own returns the application's own page, kind "" if there is none.
+func (p *page) own(pages *ErrorPages, f form) (kind string, body []byte) {
+	if p.whole {
+		return "", nil
+	}
+	kind, text := pages.find(p, f)
+	return kind, []byte(text)
+}
+
+// render returns the page's type and text.
+func (p *page) render(f form) (kind string, body []byte) {
+	var b bytes.Buffer
+	switch f {
+	case formHTML:
+		t, data := pageTemplate, any(p)
+		if p.whole && tells(p.Incident) {
+			t, data = postmortemTemplate, p.postmortem()
+		}
+		if t.Execute(&b, data) == nil {
+			return "text/html; charset=utf-8", b.Bytes()
+		}
+		b.Reset() // the templates are tested: plain text in any case
+	case formJSON:
+		return "application/problem+json", p.problem()
+	}
+	p.writeText(&b)
+	return "text/plain; charset=utf-8", b.Bytes()
+}
+
+// A problem is what a program gets (RFC 9457 §3), with members of our own.
+type problem struct {
+	Type     string             `json:"type"` // §4.2.1: no more than the status says
+	Title    string             `json:"title"`
+	Status   int                `json:"status"`
+	Detail   string             `json:"detail,omitempty"`
+	Cause    Cause              `json:"cause,omitempty"`
+	Request  string             `json:"request,omitempty"`
+	Incident string             `json:"incident,omitempty"`
+	Whole    *incident.Incident `json:"postmortem,omitempty"` // with ShowErrors
+}
+
+func (p *page) problem() []byte {
+	out := problem{Type: "about:blank", Title: p.Title, Status: p.Status, Detail: p.Sentence, Cause: p.Cause, Request: p.ID}
+	if p.Detail != "" {
+		out.Detail = p.Detail
+	}
+	if p.Incident != nil {
+		out.Incident = p.Incident.ID
+	}
+	if p.whole && tells(p.Incident) {
+		out.Whole = p.Incident
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		out.Whole = nil // nothing else in it can fail
+		b, _ = json.Marshal(out)
+	}
+	return append(b, '\n')
 }
 
 func (p *page) writeText(b *bytes.Buffer) {
@@ -84,28 +153,76 @@ func (p *page) writeText(b *bytes.Buffer) {
 	if p.Detail != "" {
 		b.WriteString("\n" + strings.TrimRight(p.Detail, "\n") + "\n\n")
 	}
+	if p.whole && tells(p.Incident) {
+		p.writeTrace(b)
+	}
 	b.WriteString(string(p.Cause))
 	if p.ID != "" {
 		b.WriteString(", request " + p.ID)
 	}
+	if p.Incident != nil && p.Incident.ID != "" {
+		b.WriteString(", incident " + p.Incident.ID)
+	}
 	b.WriteString("\n")
 }
 
-// prefersHTML says whether an Accept header (RFC 9110 §12.5.1) names
-// text/html with a weight no lower than text/plain's. "*/*", which programs
-// send, does not name it.
-func prefersHTML(accept string) bool {
-	html, plain := 0.0, 0.0
-	for item := range strings.SplitSeq(accept, ",") {
-		name, params, _ := strings.Cut(item, ";")
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "text/html", "application/xhtml+xml":
-			html = max(html, weight(params))
-		case "text/plain":
-			plain = weight(params)
+// writeTrace writes the traceback for a terminal: what an application says
+// must not steer it.
+func (p *page) writeTrace(b *bytes.Buffer) {
+	const maxLine = 1000 // bytes
+	line := func(s string) { b.WriteString(incident.Printable(s, maxLine) + "\n") }
+	for t := p.Incident.Traceback; t != nil; t = t.Cause {
+		b.WriteString("\n")
+		for _, f := range t.Frames {
+			line(fmt.Sprintf("  %s:%d %s", f.File, f.Line, f.Function))
+			if f.Code != "" {
+				line("      " + strings.TrimSpace(f.Code))
+			}
+		}
+		for s := range strings.SplitSeq(t.Type+": "+t.Message, "\n") {
+			line(s)
 		}
 	}
-	return html > 0 && html >= plain
+	for s := range strings.Lines(p.Incident.Raw) {
+		line(strings.TrimRight(s, "\n"))
+	}
+	b.WriteString("\n")
+}
+
+// A form is how a page is written.
+type form uint8
+
+const (
+	formPlain form = iota
+	formHTML
+	formJSON
+)
+
+// preferred returns the form that an Accept header (RFC 9110 §12.5.1) gives
+// the most weight; of equal ones HTML, then JSON. "*/*", which programs send that
+// a person looks at, names none and gets plain text.
+func preferred(accept []string) form {
+	var weights [3]float64
+	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		name, params, _ := strings.Cut(item, ";")
+		f := formPlain
+		switch name = strings.ToLower(strings.TrimSpace(name)); {
+		case name == "text/html", name == "application/xhtml+xml":
+			f = formHTML
+		case name == "application/json", strings.HasPrefix(name, "application/") && strings.HasSuffix(name, "+json"):
+			f = formJSON
+		case name != "text/plain":
+			continue
+		}
+		weights[f] = max(weights[f], weight(params))
+	}
+	best := formPlain
+	for _, f := range []form{formJSON, formHTML} {
+		if weights[f] > 0 && weights[f] >= weights[best] {
+			best = f
+		}
+	}
+	return best
 }
 
 // weight returns the q of a media range's parameters, 1 if it has none.

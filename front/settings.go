@@ -34,8 +34,13 @@ type Settings struct {
 	// flow control of their own need neither.
 	ResponseBuffer, ResponseFile int64
 
-	// ShowErrors shows the client why a request failed: development only.
+	// ShowErrors shows the client why a request failed: development only. A page
+	// of all that is known then also stands in the place of an application's own
+	// answer of 5xx, for a client that prefers HTML and gets no other from it.
 	ShowErrors bool
+	// ErrorPages are the application's own for failures that the front answers;
+	// nil: none. With ShowErrors they are not used.
+	ErrorPages *ErrorPages
 }
 
 var defaultSettings = Settings{
@@ -69,6 +74,7 @@ type Override struct {
 	ResponseBuffer   *int64
 	ResponseFile     *int64
 	ShowErrors       *bool
+	ErrorPages       **ErrorPages
 }
 
 // With returns s with what the overrides set, the last being the most
@@ -88,6 +94,7 @@ func (s Settings) With(overrides ...Override) Settings {
 		take(&s.ResponseBuffer, o.ResponseBuffer)
 		take(&s.ResponseFile, o.ResponseFile)
 		take(&s.ShowErrors, o.ShowErrors)
+		take(&s.ErrorPages, o.ErrorPages)
 	}
 	return s
 }

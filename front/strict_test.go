@@ -248,6 +248,8 @@ func TestSettingsMergeByLevel(t *testing.T) {
 		switch value.Elem().Kind() {
 		case reflect.Bool:
 			value.Elem().SetBool(true)
+		case reflect.Pointer:
+			value.Elem().Set(reflect.New(value.Elem().Type().Elem()))
 		default:
 			value.Elem().SetInt(12345)
 		}
