@@ -31,6 +31,8 @@ type incidents struct {
 	apps *registry
 	kept *incident.Recorder
 
+	telling telling
+
 	tails  tails
 	deaths deaths
 }
@@ -55,14 +57,28 @@ func openIncidents(c *config.Config, d *daemon) (*incidents, error) {
 	in := &incidents{log: d.log, dev: d.dev, apps: &d.apps}
 	in.kept, err = incident.Open(incident.Options{
 		Directory: dir, Keep: c.Incidents.Keep, Size: c.Incidents.Size, New: in.tell,
+		Again: func([]incident.Summary) { in.telling.wake() },
 		Trouble: func(err error) { in.log.Warn("incidents", "error", err) },
 	})
-	return in, err
+	if err != nil {
+		return nil, err
+	}
+	in.telling.log, in.telling.dir, in.telling.kept = d.log, dir, in.kept
+	heralds, err := heraldsOf(c, d.log)
+	if err == nil {
+		err = in.telling.replace(heralds)
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
 }
 
 // close writes what is not on disk yet.
 func (in *incidents) close() {
 	if in != nil {
+		in.telling.replace(nil)
 		in.kept.Close()
 	}
 }
@@ -74,6 +90,7 @@ func (in *incidents) tell(i *incident.Incident) {
 		said = append(said, "id", i.Request.ID)
 	}
 	in.log.Error("new incident", said...)
+	in.telling.wake()
 }
 
 // keep is what requests carry along.

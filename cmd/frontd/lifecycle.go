@@ -118,6 +118,10 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 		stages.apply(rc, &rt)
 		rt.Errors = d.incidents.policy(c, c.App(rc.App), rc)
 		rt.Settings.ShowErrors = d.dev || c.Exception(c.App(rc.App), rc).Show
+		if rt.Settings.ErrorPages, err = errorPagesOf(c, rc); err != nil {
+			roots.close()
+			return nil, fmt.Errorf("route %s: %w", rc.Path, err)
+		}
 		if rc.App != "" {
 			if rt.Sessions, err = sessions.of(c, c.App(rc.App), rc); err != nil {
 				roots.close()

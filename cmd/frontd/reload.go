@@ -35,6 +35,10 @@ func (d *daemon) reload(ctx context.Context) error {
 	if a, b := old.Incidents, c.Incidents; a.Directory != b.Directory || a.Keep != b.Keep || a.Size != b.Size {
 		return errors.New("reload: [incidents] has changed, which takes a restart")
 	}
+	heralds, err := heraldsOf(c, d.log)
+	if err != nil {
+		return err
+	}
 	s, err := d.prepareApps(ctx, c)
 	if err != nil {
 		return err
@@ -49,7 +53,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		s.abort(ctx)
 		return err
 	}
-	err = s.takeOver()
+	err = errors.Join(s.takeOver(), d.incidents.telling.replace(heralds))
 	d.enforce(next)
 	d.mu.Lock()
 	d.config = c
