@@ -53,7 +53,7 @@ func TestDocs(t *testing.T) {
 // ownTests are the pages whose command lines another test runs.
 var ownTests = map[string]string{
 	"perl": "TestLanguagePages", "ruby": "TestLanguagePages", "c": "TestLanguagePages",
-	"go": "TestLanguagePages", "php": "TestLanguagePages", "cgi": "TestLanguagePages",
+	"development": "TestDevelopmentPage", "go": "TestLanguagePages", "php": "TestLanguagePages", "cgi": "TestLanguagePages",
 }
 
 // commandLines are the lines of frontd in the blocks of a page.
