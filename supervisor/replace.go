@@ -7,6 +7,10 @@ import (
 	"slices"
 )
 
+// ErrStillStopping is what a change returns that is in force, although workers
+// from before it are still at their last requests when its ctx ends.
+var ErrStillStopping = errors.New("replaced, old workers are still stopping")
+
 // Replace puts workers of a new spec in the place of the running ones, and
 // fails none of their requests: it is Prepare, TakeOver and Finish.
 func (g *Group) Replace(ctx context.Context, spec Spec) error {
@@ -138,7 +142,7 @@ func (c *Change) Finish(ctx context.Context) error {
 		err = c.leave(ctx, n)
 	}
 	if err != nil {
-		return fmt.Errorf("app %q: replaced, old workers are still stopping: %w", g.name, err)
+		return fmt.Errorf("app %q: %w: %w", g.name, ErrStillStopping, err)
 	}
 	return nil
 }

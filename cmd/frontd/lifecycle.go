@@ -19,6 +19,7 @@ import (
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/supervisor"
 )
 
 // A registry holds the applications by name.
@@ -249,9 +250,13 @@ func (d *daemon) reloadLogged(ctx context.Context) error {
 	defer d.tell(sd.SdNotifyReady)
 	d.log.Info("reloading")
 	err := d.reload(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, supervisor.ErrStillStopping):
+		// Whoever asked has stopped waiting; what is new serves.
+		d.log.Warn("reloaded", "note", err)
+	case err != nil:
 		d.log.Error("reload failed, what served before still serves", "error", err)
-	} else {
+	default:
 		d.log.Info("reloaded")
 	}
 	return err

@@ -156,3 +156,41 @@ func TestReloadKeepsConnections(t *testing.T) {
 	ask(kept, request)
 	answered(kept, "on a kept connection")
 }
+
+// Whoever asks for a reload and does not wait for the last request of the old
+// workers is not told that it failed: the new ones serve.
+func TestReloadWithoutPatience(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(1))...)
+	before := r.awaitServing("demo", 1)
+	slow := r.dial()
+	if _, err := io.WriteString(slow, "GET /stream?n=1000&interval=20 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(slow).ReadByte(); err != nil {
+		t.Fatal(err)
+	}
+	asked, err := net.Dial("unix", r.control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(asked, "POST /reload HTTP/1.1\r\nHost: frontd\r\nContent-Length: 0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	counterpart.Await(t, "the new worker", patience, func() error {
+		s := r.status()
+		for _, w := range s.Apps[0].Workers {
+			if w.State == "serving" && w.PID != before[0] {
+				return nil
+			}
+		}
+		return fmt.Errorf("%+v", s.Apps[0].Workers)
+	})
+	asked.Close()
+	r.AwaitLine(`"level":"WARN","msg":"reloaded","note":".*old workers are still stopping`, patience)
+	if n := r.Count(`"msg":"reload failed`); n > 0 {
+		t.Errorf("told %d times that it failed", n)
+	}
+	slow.Close()
+}
