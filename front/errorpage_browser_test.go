@@ -1,11 +1,12 @@
 package front
 
 import (
+	"github.com/frontd/frontd/internal/counterpart"
+
 	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,10 +19,7 @@ import (
 // that is wanted, fits a phone, and unfolds without a script. Where
 // FRONTD_SCREENSHOTS names a folder, it is photographed for people.
 func TestPostmortemInABrowser(t *testing.T) {
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("no chromium here")
-	}
+	path := counterpart.Find(t, "chromium")
 	x := &Exchange{ID: "01req", Settings: &Settings{ShowErrors: true}, Incident: hostileIncident()}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := newPage(x, 500, "")

@@ -22,6 +22,11 @@ curl:curl
 cc:gcc
 strace:strace
 ps:procps
+chromium:chromium
+redis-server:redis-server
+ruby:ruby
+/usr/lib/ruby/vendor_ruby/fcgi.rb:ruby-fcgi
+/usr/share/perl5/Plack.pm:libplack-perl
 systemd-analyze:systemd
 systemd-nspawn:systemd-container
 nsenter:util-linux

@@ -57,7 +57,7 @@ func openIncidents(c *config.Config, d *daemon) (*incidents, error) {
 	in := &incidents{log: d.log, dev: d.dev, apps: &d.apps}
 	in.kept, err = incident.Open(incident.Options{
 		Directory: dir, Keep: c.Incidents.Keep, Size: c.Incidents.Size, New: in.tell,
-		Again: func([]incident.Summary) { in.telling.wake() },
+		Again:   func([]incident.Summary) { in.telling.wake() },
 		Trouble: func(err error) { in.log.Warn("incidents", "error", err) },
 	})
 	if err != nil {
