@@ -1,8 +1,6 @@
 package front
 
 import (
-	"github.com/frontd/frontd/internal/counterpart"
-
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +11,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 // In a real browser: the page's own policy lets its style in, it is dark where
