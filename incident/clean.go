@@ -144,16 +144,18 @@ func (i *Incident) secretValues(r *Redactor) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// cleanLines cleans lines together: a private key has several.
+// cleanLines cleans lines together: a private key has several. The list may be
+// somebody else's too, as the last lines of a worker that did not start are.
 func cleanLines(list []string, most int, text func(string) string) []string {
 	list = list[max(0, len(list)-most):]
 	if len(list) == 0 {
 		return nil
 	}
+	clipped := make([]string, len(list))
 	for i, s := range list {
-		list[i] = clip(s, maxLineKept)
+		clipped[i] = clip(s, maxLineKept)
 	}
-	return strings.Split(text(strings.Join(list, "\n")), "\n")
+	return strings.Split(text(strings.Join(clipped, "\n")), "\n")
 }
 
 // tail is the end of a text, from a line's beginning on, as UTF-8.
