@@ -26,9 +26,12 @@ func (s *Store) openFile() (*bolt.DB, error) {
 	return s.tryFile()
 }
 
-// tryFile opens the database. After the machine has started anew the whole
-// of the file is looked at, for what was not on the disk yet may be half there.
+// tryFile opens the database, after a look at the whole of the file: what was
+// not on the disk yet when the machine stopped may be half there.
 func (s *Store) tryFile() (db *bolt.DB, err error) {
+	if err := inspect(s.file); err != nil {
+		return nil, fmt.Errorf("open session store: %w", err)
+	}
 	err = guarded(func() error {
 		db, err = bolt.Open(s.file, 0o600, &bolt.Options{
 			Timeout: gatePatience, NoSync: true, NoGrowSync: true, NoFreelistSync: true, NoStatistics: true,
@@ -42,18 +45,7 @@ func (s *Store) tryFile() (db *bolt.DB, err error) {
 		}
 		return nil, fmt.Errorf("open session store: %w", err)
 	}
-	mark, boot := s.gate.marked(), bootID()
 	err = guarded(func() error {
-		if mark != synced && (boot == "" || mark != boot) {
-			if err := check(db); err != nil {
-				return err
-			}
-		}
-		if mark != boot || boot == "" {
-			if err := s.gate.mark(boot); err != nil {
-				return err
-			}
-		}
 		return db.Update(func(tx *bolt.Tx) error {
 			_, err := tx.CreateBucketIfNotExists(bucket)
 			return err
@@ -68,19 +60,6 @@ func (s *Store) tryFile() (db *bolt.DB, err error) {
 
 func invalid(err error) bool {
 	return errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch)
-}
-
-// check looks at the whole structure.
-func check(db *bolt.DB) error {
-	return db.View(func(tx *bolt.Tx) error {
-		var first error
-		for err := range tx.Check() { // to its end: it holds the transaction
-			if first == nil {
-				first = &damage{err}
-			}
-		}
-		return first
-	})
 }
 
 // damage is a file that says what no store has written.

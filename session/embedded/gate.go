@@ -3,9 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -13,9 +11,6 @@ import (
 // A gate lets one process at a time at the file. It is two locks: FILE.lock is
 // held by who has the file, FILE.want by who waits for it, and the holder
 // looks at the latter after each write. The kernel ends both with their process.
-//
-// What FILE.lock says is the state of the file, for who enters next: [synced],
-// or the id of the machine's start during which it was written.
 type gate struct {
 	lock, want *os.File
 	entering   chan error // not nil: a wait that was given up goes on; guarded by Store.open
@@ -24,9 +19,6 @@ type gate struct {
 // gatePatience bounds the wait for another process to give the file up: one
 // that is alive does so within [upkeepEvery].
 const gatePatience = 5 * time.Second
-
-// synced is a file that was closed with all of it on the disk.
-const synced = "synced"
 
 var errHeld = errors.New("another process holds it and does not give it up")
 
@@ -92,25 +84,6 @@ func flock(f *os.File, how int) error {
 			return err
 		}
 	}
-}
-
-func (g *gate) marked() string {
-	b, err := io.ReadAll(io.NewSectionReader(g.lock, 0, 100))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
-}
-
-// mark is on the disk before what it tells of is not true any more.
-func (g *gate) mark(state string) error {
-	if err := g.lock.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := g.lock.WriteAt([]byte(state+"\n"), 0); err != nil {
-		return err
-	}
-	return g.lock.Sync()
 }
 
 func (g *gate) close() error { return errors.Join(g.lock.Close(), g.want.Close()) }

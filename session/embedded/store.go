@@ -4,7 +4,7 @@
 // What Update has returned for is in the file, and survives frontd's own death
 // by whatever means. It is forced onto the disk every 5 seconds and at the
 // end: a power cut costs at most what came since, and a file that it damaged is
-// found out at the next start, put aside as FILE.damaged, and begun anew.
+// found out when it is opened, put aside as FILE.damaged, and begun anew.
 //
 // Several processes may have the same file open, as two daemons do while one
 // takes over from the other. One of them holds it at a time, gives it up as
@@ -180,9 +180,7 @@ func (s *Store) Close() error {
 	defer s.open.Unlock()
 	var err error
 	if s.closed = true; s.db != nil {
-		if err = guarded(s.db.Sync); err == nil {
-			err = s.gate.mark(synced)
-		}
+		err = guarded(s.db.Sync)
 		s.closeFile()
 	}
 	return errors.Join(err, s.gate.close())
