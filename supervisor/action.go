@@ -224,15 +224,6 @@ func (s *slot) leaveStarting() {
 	}
 }
 
-// mark closes tried or taken; the loop is the only one who does.
-func (s *slot) mark(c chan struct{}) {
-	select {
-	case <-c:
-	default:
-		close(c)
-	}
-}
-
 // sayStopping tells once in a process's life that it is about to end.
 func (s *slot) sayStopping(m message) {
 	if !s.worker.stopping {

@@ -176,6 +176,30 @@ func TestScale(t *testing.T) {
 	}
 }
 
+// Who waits for a slot's first process must not see the state before it.
+func TestMarksFollowTheState(t *testing.T) {
+	_, g, r := start(t, Options{}, childSpec(t, 1, "serve"))
+	r.wantEvents("it comes up", EventReady, 1)
+	s := newSlot(g, g.plan, nil, 1, nil)
+	closed := func() bool {
+		select {
+		case <-s.tried:
+			return true
+		default:
+			return false
+		}
+	}
+	s.worker = &generation{}
+	s.phase = s.serve(message{})
+	if st := s.look(); closed() && st.State != StateServing {
+		t.Errorf("told as tried in %v", st.State)
+	}
+	s.publish()
+	if st := s.look(); !closed() || st.State != StateServing {
+		t.Errorf("tried is %v in %v, want true in %v", closed(), st.State, StateServing)
+	}
+}
+
 func TestImpossibleStarts(t *testing.T) {
 	spec := childSpec(t, 1, "serve")
 	s, _, r := start(t, Options{}, spec)

@@ -41,6 +41,7 @@ type slot struct {
 	passed <-chan struct{} // while proved: the trial's end
 	retire bool            // after this process there will be none
 	row    row
+	marks  []chan struct{} // tried or taken, to be closed by publish
 
 	mu     sync.Mutex
 	status Status          // RSS and Stderr are filled in by whoever asks
@@ -129,6 +130,7 @@ func (s *slot) run() {
 	}
 	s.mark(s.tried)
 	s.mark(s.taken)
+	s.publish()
 	if s.socket != nil {
 		s.socket.Close()
 	}
@@ -191,14 +193,27 @@ func timerC(t *time.Timer) <-chan time.Time {
 	return t.C
 }
 
-// publish shows the loop's state to the others.
+// mark has publish close tried or taken. Whoever waits for one of them looks at
+// the state next, so it is closed only when that is shown.
+func (s *slot) mark(c chan struct{}) { s.marks = append(s.marks, c) }
+
+// publish shows the loop's state to the others, then closes what is marked;
+// the loop is the only one who does.
 func (s *slot) publish() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.status.State = phaseStates[s.phase]
 	if s.phase != phaseBackoff {
 		s.status.Until = time.Time{}
 	}
+	s.mu.Unlock()
+	for _, c := range s.marks {
+		select {
+		case <-c:
+		default:
+			close(c)
+		}
+	}
+	s.marks = nil
 }
 
 // generation is that of the running process, or of the last.
