@@ -111,7 +111,14 @@ func (r *Redactor) URL(s string) string {
 }
 
 // Query returns a query string, or a urlencoded form, without its secrets.
-func (r *Redactor) Query(s string) string {
+func (r *Redactor) Query(s string) string { return r.queryWithin(s, maxQueryWithin) }
+
+// maxQueryWithin is how many queries within values of queries are looked into.
+// Each is decoded, and encoded again, by itself: without a bound, "?a=?a=…"
+// costs more than the square of its length.
+const maxQueryWithin = 4
+
+func (r *Redactor) queryWithin(s string, depth int) string {
 	var b strings.Builder
 	for s != "" {
 		i := strings.IndexAny(s, "&;")
@@ -127,7 +134,7 @@ func (r *Redactor) Query(s string) string {
 		case r.Secret(name):
 			b.WriteString(name + "=" + Removed)
 		default:
-			b.WriteString(name + "=" + r.encoded(value))
+			b.WriteString(name + "=" + r.encoded(value, depth))
 		}
 		b.WriteString(separator)
 	}
@@ -136,24 +143,30 @@ func (r *Redactor) Query(s string) string {
 
 // encoded looks into a percent-encoded value: a URL to return to may have a
 // token in its own query.
-func (r *Redactor) encoded(value string) string {
+func (r *Redactor) encoded(value string, depth int) string {
 	text, err := url.QueryUnescape(value)
 	if err != nil {
 		return r.Text(value)
 	}
-	if clean := r.value(text); clean != text {
+	if clean := r.valueWithin(text, depth); clean != text {
 		return url.QueryEscape(clean)
 	}
 	return value
 }
 
 // value is what may be kept of a value that may be anything.
-func (r *Redactor) value(s string) string {
+func (r *Redactor) value(s string) string { return r.valueWithin(s, maxQueryWithin) }
+
+// valueWithin removes a query that stands deeper than is looked.
+func (r *Redactor) valueWithin(s string, depth int) string {
 	if t := strings.TrimSpace(s); strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[") {
 		return r.Text(r.JSON(s))
 	}
 	if before, query, ok := strings.Cut(s, "?"); ok && strings.Contains(query, "=") && !strings.ContainsAny(s, " \n") {
-		return r.Text(before) + "?" + r.Query(query)
+		if depth == 0 {
+			return r.Text(before) + "?" + Removed
+		}
+		return r.Text(before) + "?" + r.queryWithin(query, depth-1)
 	}
 	return r.Text(s)
 }

@@ -3,7 +3,6 @@ package incident
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 // secret stands in every hostile shape below; it must be in no result.
@@ -140,18 +139,4 @@ func FuzzRedactor(f *testing.F) {
 			t.Errorf("%q", got)
 		}
 	})
-}
-
-// What a client or an application sends costs no more than its length.
-func TestLongTextTakesNoLongTime(t *testing.T) {
-	r := NewRedactor()
-	for _, s := range []string{"a=", "password=", `"a":`, "<a>", "a:a@", "://", "4", "eyJ", `{"a":"`, `\"`, "[", "%25", "Cookie: ", "-----BEGIN PRIVATE KEY-----", "bearer "} {
-		long := strings.Repeat(s, maxText/len(s))
-		i := &Incident{Stderr: long, Raw: "x" + long, Request: &Request{URL: "http://h/?" + long, Body: long, Headers: []Field{{"Content-Type", "application/json"}}}}
-		start := time.Now()
-		i.clean(r, true)
-		if d := time.Since(start); d > 2*time.Second {
-			t.Errorf("%q: %v", s, d)
-		}
-	}
 }

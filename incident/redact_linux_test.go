@@ -1,0 +1,45 @@
+package incident
+
+import (
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What a client or an application sends costs no more than its length: four
+// times the text takes about four times the CPU, where a square takes 16 times.
+func TestLongTextTakesNoLongTime(t *testing.T) {
+	runtime.LockOSThread() // spent counts this thread's time: other load does not matter
+	defer runtime.UnlockOSThread()
+	r := NewRedactor()
+	for _, s := range []string{"a=", "password=", `"a":`, "<a>", "a:a@", "://", "4", "eyJ", `{"a":"`, `\"`, "[", "%25", "Cookie: ", "-----BEGIN PRIVATE KEY-----", "bearer ", "?a="} {
+		cost := func(n int) time.Duration {
+			long := strings.Repeat(s, n/len(s))
+			least := time.Hour
+			for range 2 {
+				before := spent(t)
+				i := &Incident{Stderr: long, Raw: "x" + long, Request: &Request{URL: "http://h/?" + long, Body: long, Headers: []Field{{"Content-Type", "application/json"}}}}
+				i.clean(r, true)
+				least = min(least, spent(t)-before)
+			}
+			return least
+		}
+		// From maxText on, where regexp has gone over to its slower machine.
+		if n, n4 := cost(maxText), cost(4*maxText); n4 > 10*max(n, time.Millisecond) {
+			t.Errorf("%q: %v, and %v for four times as much", s, n, n4)
+		}
+	}
+}
+
+// spent is the calling thread's CPU time.
+func spent(t *testing.T) time.Duration {
+	t.Helper()
+	const thread = 1 // RUSAGE_THREAD, getrusage(2)
+	var u syscall.Rusage
+	if err := syscall.Getrusage(thread, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
