@@ -22,13 +22,12 @@ var postmortemTemplate = template.Must(template.New("postmortem").Parse(postmort
 // A postmortem is what that page is made of.
 type postmortem struct {
 	*page
-	StatusText  string
-	Chain       []link // the exception that ended the request first, then what it came of
-	Curl        string
-	Lacks       bool // secrets were taken out of Curl
-	Facts       []incident.Field
-	Environment []incident.Field
-	Answer      string // that the application gave itself
+	StatusText string
+	Chain      []link // the exception that ended the request first, then what it came of
+	Curl       string
+	Lacks      bool // secrets were taken out of Curl
+	Facts      []incident.Field
+	Answer     string // that the application gave itself
 }
 
 // A link is one exception.
