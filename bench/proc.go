@@ -41,10 +41,20 @@ func parseStat(b []byte) (procStat, error) {
 	}
 	s.pid = int(number(strings.TrimSpace(string(b[:open]))))
 	s.parent = int(number(f[1]))
-	s.own = time.Duration(number(f[11])+number(f[12])) * tick
-	s.reaped = time.Duration(number(f[13])+number(f[14])) * tick
+	ticks := func(text string) time.Duration {
+		n := number(text)
+		if (n < 0 || n > maxTicks) && err == nil {
+			err = fmt.Errorf("stat: %d ticks of CPU time", n)
+		}
+		return time.Duration(n) * tick
+	}
+	s.own = ticks(f[11]) + ticks(f[12])
+	s.reaped = ticks(f[13]) + ticks(f[14])
 	return s, err
 }
+
+// maxTicks is 87 years of a CPU: two of them are still a Duration.
+const maxTicks = 1 << 38
 
 // parseKB finds a line such as "Pss:   12 kB" (/proc/PID/smaps_rollup,
 // /proc/PID/status) and returns its value in bytes, or -1.
