@@ -45,6 +45,7 @@ type lineReader struct {
 	long bool   // buf is the rest of a line whose beginning was delivered
 
 	window       time.Time // when the present allowance began
+	due          time.Time // the pipe's deadline; zero is none
 	used         int       // bytes of it
 	droppedLines int
 	droppedBytes int
@@ -83,12 +84,17 @@ func (r *lineReader) run() {
 	}
 }
 
-// setDeadline makes run wake up to report what was dropped.
+// setDeadline makes run wake up to report what was dropped, once.
 func (r *lineReader) setDeadline() {
-	if r.droppedLines == 0 {
+	due := time.Time{}
+	if r.droppedLines > 0 {
+		due = r.window.Add(floodWindow)
+	}
+	if due.Equal(r.due) {
 		return
 	}
-	r.pipe.SetReadDeadline(r.window.Add(floodWindow))
+	r.due = due
+	r.pipe.SetReadDeadline(due)
 	if r.ended.Load() { // finish may have come between
 		r.pipe.SetReadDeadline(time.Unix(1, 0))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // readAll passes what write wrote through a lineReader, until the pipe's end.
@@ -83,6 +84,46 @@ func TestFloodIsCountedAndDropped(t *testing.T) {
 	if written := total / 100 * 100; whole+dropped != written || dropped == 0 {
 		t.Errorf("%d delivered + %d dropped, want %d together and some dropped", whole, dropped, written)
 	}
+}
+
+// What was dropped is told when its second is over, though nothing more comes;
+// what comes later is read as before, and so is the end.
+func TestDroppedIsToldInSilence(t *testing.T) {
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string, 1)
+	r := newLineReader(pr, "stderr", func(_ string, line []byte) {
+		if len(line) > 0 {
+			lines <- string(line)
+		}
+	})
+	done := make(chan struct{})
+	go func() { // received below
+		defer close(done)
+		r.run()
+	}()
+	await := func(prefix string) {
+		t.Helper()
+		select {
+		case l := <-lines:
+			if !strings.HasPrefix(l, prefix) {
+				t.Fatalf("%q came, want %q", l, prefix)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("no %q came", prefix)
+		}
+	}
+	many := []byte(strings.Repeat("\n", 4096)) // each counts as 128 bytes
+	for range 3 * FloodRate / lineCost / len(many) {
+		pw.Write(many)
+	}
+	await("[dropped ")
+	fmt.Fprintln(pw, "later")
+	await("later")
+	pw.Close()
+	<-done
 }
 
 func TestReadingEndsWithTheProcess(t *testing.T) {
