@@ -38,7 +38,7 @@ type Gateway struct {
 	// Overdue, if not nil, is told of a request that took too long, before its
 	// client is. Where it returns true it has seen to it that the worker gets no
 	// request any more; else Upstream.Kill is called.
-	Overdue func(u *fcgi.Upstream, f Flight) bool
+	Overdue func(u *fcgi.Upstream, f Flight, reason string) bool
 
 	mu    sync.Mutex // guards the fields below
 	calls *call      // those in a worker's hands, the latest first

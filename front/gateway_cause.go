@@ -43,11 +43,20 @@ func (c *call) overdue() {
 	c.late = true
 	f := c.flight(time.Now())
 	if c.g.Overdue != nil {
-		c.evicted = c.g.Overdue(u, f)
+		c.evicted = c.g.Overdue(u, f, c.overdueReason())
 	}
 	if !c.evicted && u.Kill != nil {
-		u.Kill(fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout()))
+		u.Kill(c.overdueReason())
 	}
+}
+
+// overdueReason names the bound that was passed, which every such request of
+// an application has in common.
+func (c *call) overdueReason() string {
+	if c.x.HeadSent() {
+		return fmt.Sprintf("request %s gave nothing for longer than %v", c.x.ID, c.x.Settings.RequestTimeout)
+	}
+	return fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout())
 }
 
 // reset breaks the connection of an HTTP/1.0 client: to it a mere close is

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,7 +46,7 @@ func dumpsStacks(k app.Kind) bool {
 // overdue frees the worker of a request that took too long: no other request
 // goes to it, its successor starts at once, it tells what it is doing, may end
 // what else it has in hand, and is ended.
-func (a *application) overdue(u *fcgi.Upstream, f front.Flight) bool {
+func (a *application) overdue(u *fcgi.Upstream, f front.Flight, reason string) bool {
 	h := a.hand(u)
 	if h == nil {
 		return false
@@ -58,7 +57,7 @@ func (a *application) overdue(u *fcgi.Upstream, f front.Flight) bool {
 		said.awaitFirst()
 	}
 	told := a.keeper.spawn(func() {
-		a.evict(u, supervisor.CauseTimeout, fmt.Sprintf("request %s took longer than %v", f.ID, f.Age.Round(time.Millisecond)))
+		a.evict(u, supervisor.CauseTimeout, reason)
 		a.hold(h.worker, f, said, false)
 	})
 	if !told && said != nil {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -139,6 +140,13 @@ func (p *Process) AwaitLineAfter(mark int, pattern string, within time.Duration)
 			p.t.Fatalf("%s printed no line like %q within %v", p.Name(), pattern, within)
 		}
 	}
+}
+
+// Lines returns the lines so far, without the first, as many as mark says.
+func (p *Process) Lines(mark int) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lines[min(mark, len(p.lines)):])
 }
 
 // Count returns how many lines so far match.
