@@ -67,6 +67,7 @@ func (r *reader) checkMetrics(c *Config) {
 var notFor = map[string]string{
 	"handlers":         "go wsgi php cgi exec fcgi demo",
 	"limit_extensions": "go wsgi cgi folder exec demo",
+	"fallback":         "go wsgi cgi exec demo",
 
 	"python":        "go php cgi exec fcgi demo",
 	"middleware":    "go php cgi exec fcgi demo",
@@ -100,6 +101,9 @@ func (r *reader) checkApp(a *App) {
 		}
 	}
 	r.checkPool(a)
+	if pos, ok := a.Set["fallback"]; ok && a.Kind == KindFCGI && !a.Set.Has("directory") {
+		r.failf(pos, path+".fallback", "means nothing without directory: the files are the server's to find")
+	}
 	if pos, ok := a.Set["new_privileges"]; ok && a.NewPrivileges && a.User == "" {
 		r.failf(pos, path+".new_privileges", "means nothing without user: frontd takes nothing from its own user's workers")
 	}
@@ -226,13 +230,11 @@ func (r *reader) misread(route *Route, keys ...string) bool {
 	return false
 }
 
-// checkDoor holds a route to exactly one of app and root.
+// checkDoor sees that a route leads somewhere.
 func (r *reader) checkDoor(c *Config, route *Route) {
 	app, hasApp := route.Set["app"]
-	root, hasRoot := route.Set["root"]
+	hasRoot := route.Set.Has("root")
 	switch {
-	case hasApp && hasRoot:
-		r.failf(root, "route.root", "a route has either app or root, and app is set at line %d", app.Line)
 	case !hasApp && !hasRoot && !r.broken && !route.answers():
 		r.failf(route.Pos, "route", "app or root is missing: which app serves, or the files of which folder (or redirect or return, which need neither)")
 	case hasApp && route.App != "" && c.App(route.App) == nil && !r.broken:
@@ -246,7 +248,7 @@ func (r *reader) checkDoor(c *Config, route *Route) {
 		}
 		r.failf(app, "route.app", "no app %q%s; %s", route.App, didYouMean(route.App, names), known)
 	}
-	if hasRoot {
+	if hasRoot && !hasApp {
 		for _, k := range []string{"timeout", "queue"} {
 			if pos, ok := route.Set[k]; ok {
 				r.failf(pos, "route."+k, "means nothing to a route with root: no worker serves it")
@@ -257,11 +259,19 @@ func (r *reader) checkDoor(c *Config, route *Route) {
 
 // checkRoles holds a route's other settings to what they can mean.
 func (r *reader) checkRoles(c *Config, route *Route) {
-	if pos, ok := route.Set["internal"]; ok && route.Internal && route.Root == "" {
-		r.failf(pos, "route.internal", "only a route with root can be internal")
+	if pos, ok := route.Set["internal"]; ok && route.Internal && (route.Root == "" || route.App != "") {
+		r.failf(pos, "route.internal", "only a route with root, and without app, can be internal")
 	}
-	if pos, ok := route.Set["sendfile"]; ok && route.Root != "" {
+	if pos, ok := route.Set["sendfile"]; ok && route.Root != "" && route.App == "" {
 		r.failf(pos, "route.sendfile", "means nothing to a route with root: it sends files already")
+	}
+	if pos, ok := route.Set["fallback"]; ok && !r.broken {
+		switch a := c.App(route.App); {
+		case route.Root != "" && a != nil && route.Fallback != "":
+			r.failf(pos, "route.fallback", "the app is never reached: %q takes every path that has no file", route.Fallback)
+		case route.Root == "" && (a == nil || a.meaningless("fallback")):
+			r.failf(pos, "route.fallback", "only a route with root, or whose app is a folder, has files")
+		}
 	}
 	if pos, ok := route.Set["handlers"]; ok && !r.broken {
 		if a := c.App(route.App); a == nil || a.Kind != KindFolder {

@@ -33,7 +33,7 @@ func (r *reader) checkAnswers(route *Route) {
 	if pos, ok := route.Set["rewrite"]; ok && !route.Set.Has("app") && route.Root == "" {
 		r.failf(pos, "route.rewrite", "means nothing without app or root")
 	}
-	for _, k := range []string{"index", "listing", "fallback", "precompressed"} {
+	for _, k := range []string{"index", "listing", "precompressed"} {
 		if pos, ok := route.Set[k]; ok && route.Root == "" {
 			r.failf(pos, "route."+k, "only a route with root has files")
 		}

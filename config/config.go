@@ -148,6 +148,9 @@ type App struct {
 	// LimitExtensions are the only files that PHP runs, by their extension, for
 	// KindPHP and for KindFCGI with a directory. Default .php.
 	LimitExtensions []string
+	// Fallback is the file or program for paths that have none, below the folder
+	// of a KindFolder, a KindPHP or a KindFCGI with a directory: see Config.Fallback.
+	Fallback string
 	// Folder is, for the apps that a KindFolder is made of, its root. No file sets it.
 	Folder string
 	// Settings are what the app finds in environ["frontd.config"], sorted by name.
@@ -249,8 +252,8 @@ type Route struct {
 	// Mount is SCRIPT_NAME, without a slash at its end: "" or "/blog". Where
 	// the file does not set it, it is as Config.mount decides.
 	Mount string
-	// App names the app that serves; Root is a folder of files, absolute. At
-	// most one of them is set, and none only beside Redirect or Return.
+	// App names the app that serves; Root is a folder of files, absolute, which
+	// come before the app where both are set. None is only beside Redirect or Return.
 	App  string
 	Root string
 	// Internal routes take only what an app's X-Accel-Redirect leads to.
@@ -265,10 +268,11 @@ type Route struct {
 	Rewrite  Rewrite
 	Redirect Redirect
 	Return   Return
-	// Index, Listing, Fallback and Precompressed are of a route with Root.
+	// Index, Listing, Fallback and Precompressed are of a route with Root; Fallback
+	// is also of one whose app is a folder: see Config.Fallback.
 	Index         []string // default index.html
 	Listing       bool
-	Fallback      string // a path below Root; empty: none
+	Fallback      string // a path below Root or the app's folder; empty: none
 	Precompressed []string
 	// Limits hold only where Set says so: see Config.Limits.
 	Limits Limits

@@ -70,6 +70,22 @@ var handlers = form[Handlers]{
 	},
 }
 
+// Fallback is the file or program, below a route's folder or its app's, for
+// paths that have none. Empty: none.
+func (c *Config) Fallback(r *Route) string {
+	if a := c.App(r.App); a != nil && !r.Set.Has("fallback") {
+		return a.fallback()
+	}
+	return r.Fallback
+}
+
+func (a *App) fallback() string {
+	if !a.Set.Has("fallback") && (a.Kind == KindPHP || a.Kind == KindFCGI && a.Set.Has("directory")) {
+		return "/index.php"
+	}
+	return a.Fallback
+}
+
 // extension is the end of a file's name.
 var extension = parsed(`an extension such as ".php"`, func(_ *reader, s string) (string, error) {
 	return s, checkExtension(s)

@@ -86,8 +86,11 @@ var wrong = []struct{ name, file, errors string }{
 	{"bad name", "[app.\"a b\"]\nkind = \"demo\"", `1:6: app.a b: "a b" is not an app's name…`},
 	{"two apps and no route", "[app.a]\nkind = \"demo\"\n[app.b]\nkind = \"demo\"", "1:6: app.a: one of 2 apps and no [[route]] says which serves what\n3:6: app.b: one of 2…"},
 	{"route to no app", "[app.blog]\nkind = \"demo\"\n[[route]]\napp = \"blgo\"", `4:1: route.app: no app "blgo", did you mean "blog"?; there is "blog"`},
-	{"route to nothing and to both", "[[route]]\npath = \"/a\"\n[[route]]\nroot = \"x\"\napp = \"y\"\n[app.y]\nkind = \"demo\"",
-		"1:3: route: app or root is missing…\n4:1: route.root: a route has either app or root, and app is set at line 5"},
+	{"route to nothing, and files that leave an app nothing", "[[route]]\npath = \"/a\"\n[[route]]\nroot = \"x\"\napp = \"y\"\nfallback = \"/index.html\"\ninternal = true\n[app.y]\nkind = \"demo\"",
+		"1:3: route: app or root is missing…\n6:1: route.fallback: the app is never reached: \"/index.html\" takes every path…\n7:1: route.internal: only a route with root, and without app…"},
+	{"fallback without files", "[app.w]\nkind = \"wsgi\"\ntarget = \"w\"\nfallback = \"/index.py\"\n[app.f]\nkind = \"fcgi\"\ntarget = \"unix:/f\"\nfallback = \"/x.php\"\n" +
+		"[app.p]\nkind = \"php\"\ntarget = \"p\"\nfallback = \"index.php\"\n[[route]]\npath = \"/f/\"\napp = \"f\"\n[[route]]\napp = \"w\"\nfallback = \"/x\"",
+		"4:1: app.w.fallback: means nothing to an app of kind \"wsgi\"\n8:1: app.f.fallback: means nothing without directory…\n12:12: app.p.fallback: \"index.php\" is not a file's path…\n18:1: route.fallback: only a route with root…"},
 	{"same route twice", "[[route]]\nroot = \"a\"\nhost = \"EXAMPLE.com\"\n[[route]]\nroot = \"b\"\nhost = \"example.com.\"", `4:3: route: never reached: the route at line 1 takes every "/" of example.com`},
 	{"hidden by a wider one", "[[route]]\nroot = \"a\"\n[[route]]\nroot = \"b\"\nhost = \"a.b\"\npath = \"/x\"", `3:3: route: never reached: the route at line 1 takes every "/"`},
 	{"hidden by a wildcard", "[[route]]\nroot = \"a\"\nhost = \"*.b.c\"\npath = \"/x\"\n[[route]]\nroot = \"b\"\nhost = \"a.b.c\"\npath = \"= /x/y\"", `5:3: route: never reached: the route at line 1 takes every "/x" of *.b.c`},

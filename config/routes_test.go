@@ -32,6 +32,44 @@ func TestMount(t *testing.T) {
 	}
 }
 
+// Where paths without a file go: as the route says, or its app, or its kind.
+func TestFallback(t *testing.T) {
+	const apps = `
+[app.p]
+kind = "php"
+target = "."
+[app.q]
+kind = "php"
+target = "."
+fallback = "/app.php"
+[app.off]
+kind = "php"
+target = "."
+fallback = ""
+[app.f]
+kind = "folder"
+target = "."
+[app.w]
+kind = "wsgi"
+target = "w"
+[[route]]
+`
+	for route, want := range map[string]string{
+		"app = \"p\"": "/index.php", "app = \"q\"": "/app.php", "app = \"off\"": "", "app = \"f\"": "",
+		"app = \"q\"\nfallback = \"/other.php\"": "/other.php", "app = \"f\"\nfallback = \"/in/dex.py\"": "/in/dex.py",
+		"root = \".\"\nfallback = \"/index.html\"": "/index.html", "app = \"w\"\nroot = \".\"": "",
+	} {
+		c, errs := Parse("f.toml", []byte(apps+route), noEnv)
+		if len(errs) > 0 {
+			t.Errorf("%q: %v", route, errs)
+			continue
+		}
+		if got := c.Fallback(c.Routes[0]); got != want {
+			t.Errorf("%q: %q, want %q", route, got, want)
+		}
+	}
+}
+
 // A route whose path could not be read hides no other.
 func TestMisreadRouteHidesNothing(t *testing.T) {
 	_, errs := Parse("f.toml", []byte("[app.a]\nkind = \"demo\"\n[[route]]\npath = \"~ [\"\napp = \"a\"\n[[route]]\npath = \"/x/\"\napp = \"a\""),

@@ -47,6 +47,7 @@ func (c *Config) WriteEffective(w io.Writer) error {
 func (c *Config) writeApp(b *bufio.Writer, a *App) {
 	fmt.Fprintf(b, "\n[app.%s]\n", a.Name)
 	effective := *a
+	effective.Fallback = a.fallback()
 	effective.Limits, effective.Exception, effective.Stages, effective.Session = c.AppLimits(a), c.Exception(a, nil), c.AppStages(a), c.Session(a, nil)
 	writeLines(b, appKeys, &effective, func(name string) note {
 		switch {
@@ -71,7 +72,7 @@ func (c *Config) writeRoute(b *bufio.Writer, r *Route) {
 			return own
 		case isAnswer(name), isOfFiles(name) && r.Root == "":
 			return hidden
-		case (name == "mount" || name == "sendfile") && r.Root != "", name == "internal" && r.Root == "", (isLimit(name) || isException(name) || isSession(name)) && r.Root != "" && name != "max_body":
+		case (name == "mount" || name == "sendfile") && r.Root != "" && r.App == "", name == "internal" && r.Root == "", (isLimit(name) || isException(name) || isSession(name)) && r.Root != "" && r.App == "" && name != "max_body":
 			return hidden
 		case isLimit(name), isException(name), isSession(name), isStage(name):
 			return inherited

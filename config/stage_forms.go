@@ -82,6 +82,9 @@ var webOrigin = parsed(`an origin such as "https://app.example.com"`, func(_ *re
 
 // urlFile is a path of a file in a root.
 var urlFile = parsed(`a path such as "/index.html"`, func(_ *reader, s string) (string, error) {
+	if s == "" {
+		return s, nil // none
+	}
 	if !strings.HasPrefix(s, "/") || strings.HasSuffix(s, "/") || strings.ContainsAny(s, "?#\\") ||
 		slices.ContainsFunc(strings.Split(s[1:], "/"), func(seg string) bool { return seg == "" || strings.HasPrefix(seg, ".") }) {
 		return "", fmt.Errorf(`%q is not a file's path below root, such as "/index.html"`, s)

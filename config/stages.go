@@ -188,7 +188,7 @@ var routeStageKeys = []key[Route]{
 		func(r *Route) *[]string { return &r.Index }),
 	field("listing", yesNo, `whether a folder without an index shows what is in it`,
 		func(r *Route) *bool { return &r.Listing }),
-	field("fallback", urlFile, `the file for paths that have none, "/index.html" for single-page applications`,
+	field("fallback", urlFile, `the file for paths that have none, "/index.html" for single-page applications; with an app of kind folder, php or fcgi, over the app's own`,
 		func(r *Route) *string { return &r.Fallback }),
 	field("precompressed", list(oneOf("br", "zstd", "gzip")), `encodings whose files may lie beside a file, as app.js.br, .zst and .gz, the preferred one first`,
 		func(r *Route) *[]string { return &r.Precompressed }),

@@ -33,9 +33,14 @@ type FolderConfig struct {
 	Programs map[string]http.Handler
 	// Index are the names that stand for a folder, the first that is there.
 	Index []string
-	// Controller, if not "", is the program in the root that gets every path
-	// which means no file, and reads REQUEST_URI: "index.php".
+	// Controller, if not "", is the program below the root that gets every path
+	// which means no file, "index.php", as with try_files in nginx; or a file that
+	// is sent for them.
 	Controller string
+	// Mounted has the Controller find its way as programs in other languages than
+	// PHP do: SCRIPT_NAME is the mount prefix, PATH_INFO the rest of the path.
+	// Without it SCRIPT_NAME is the Controller's own, and it reads REQUEST_URI.
+	Mounted bool
 }
 
 // A Folder finds the program that a path means and hands the request on with
@@ -46,7 +51,7 @@ type FolderConfig struct {
 //  2. a folder's index (301 first, if the slash is missing);
 //  3. any other file, as it is; never one that may be a program's source (.php5,
 //     .phtml, .pyc, a copy that an editor left: .py~);
-//  4. the Controller, PATH_INFO empty (nginx: try_files $uri $uri/ /index.php);
+//  4. the Controller (nginx: try_files $uri $uri/ /index.php);
 //  5. 404.
 //
 // Names that begin with a dot are 404, and so is what links lead to outside
@@ -87,8 +92,9 @@ func NewFolder(c FolderConfig) (*Folder, error) {
 
 // NewPHP opens the document root of a PHP application: next runs its scripts,
 // which are the files of these extensions, and .php ones without any given
-// (php-fpm: security.limit_extensions). What is no file is /index.php's.
-func NewPHP(root string, next http.Handler, extensions ...string) (*Folder, error) {
+// (php-fpm: security.limit_extensions). What is no file is the controller's, a
+// script in the root; "" is nobody's.
+func NewPHP(root, controller string, next http.Handler, extensions ...string) (*Folder, error) {
 	programs := map[string]http.Handler{".php": next}
 	if len(extensions) > 0 && !slices.Contains(extensions, ".php") {
 		programs[".php"] = nil
@@ -97,7 +103,7 @@ func NewPHP(root string, next http.Handler, extensions ...string) (*Folder, erro
 		programs[ext] = next
 	}
 	return NewFolder(FolderConfig{
-		Root: root, Programs: programs, Index: []string{"index.php", "index.html"}, Controller: "index.php",
+		Root: root, Programs: programs, Index: []string{"index.php", "index.html"}, Controller: controller,
 	})
 }
 
@@ -149,7 +155,14 @@ func (f *Folder) find(mount string, x *Exchange) (Resource, error) {
 		}
 	}
 	if f.Controller != "" && f.isFile(f.Controller) {
-		return f.program(mount, "/"+f.Controller, "", none)
+		if !f.hasEnding(f.Controller) && !f.isSource(f.Controller) {
+			return Resource{DocumentRoot: f.dir, File: f.Controller}, nil
+		}
+		res, err := f.program(mount, "/"+f.Controller, "", none)
+		if err == nil && f.Mounted {
+			res.ScriptName, res.PathInfo = mount, x.Path[len(mount):]
+		}
+		return res, err
 	}
 	return Resource{}, none
 }

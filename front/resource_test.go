@@ -61,11 +61,46 @@ func TestFolder(t *testing.T) {
 	}
 }
 
+// Paths that mean no file are the controller's, which sees them as programs of
+// its kind do. Hidden ones and programs that are switched off are nobody's.
+func TestController(t *testing.T) {
+	dir := t.TempDir()
+	mustWrite(t, dir, map[string]string{
+		"index.php": "source", "index.py": "source", "index.html": "page", "off.cgi": "source", "a.py": "source", "a.css": "style", "x.py~": "source",
+	})
+	programs := map[string]http.Handler{".php": runBy("php"), ".py": runBy("python"), ".cgi": nil}
+	for _, c := range []struct {
+		controller string
+		mounted    bool
+		answers    map[string]string // "": 404
+	}{
+		{"index.php", false, map[string]string{"/a/b": "php /blog/index.php|", "/": "php /blog/index.php|", "/a.py/x": "python /blog/a.py|/x", "/a.css": "style",
+			"/a%2Fb": "php /blog/index.php|", "/x.py~": "php /blog/index.php|", "/.git/config": "", "/off.cgi": ""}},
+		{"index.py", true, map[string]string{"/a/b": "python /blog|/a/b", "/": "python /blog|/", "/a.py/x": "python /blog/a.py|/x", "/a%2Fb": "python /blog|/a/b",
+			"/index.py": "python /blog/index.py|", "/a.css": "style", "/.env": ""}},
+		{"index.html", true, map[string]string{"/a/b": "page", "/a.py": "python /blog/a.py|"}},
+		{"off.cgi", true, map[string]string{"/a/b": ""}}, {"gone.py", true, map[string]string{"/a/b": ""}}, {"x.py~", true, map[string]string{"/a/b": ""}},
+	} {
+		f, err := NewFolder(FolderConfig{Root: dir, Programs: programs, Controller: c.controller, Mounted: c.mounted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		h := chainFor(t, Route{Path: "/blog/", MountPrefix: "/blog", Handler: f})
+		for target, want := range c.answers {
+			w := ask(h, "GET", "/blog"+target)
+			if want == "" && w.Code != 404 || want != "" && w.Body.String() != want {
+				t.Errorf("%s for %s: %d %q; want %q", c.controller, target, w.Code, w.Body, want)
+			}
+		}
+	}
+}
+
 // Which files PHP runs may be said; what is not said is not shown either.
 func TestLimitExtensions(t *testing.T) {
 	dir := t.TempDir()
 	mustWrite(t, dir, map[string]string{"a.php": "source", "b.phtml": "source", "c.inc": "text", "index.php": "source"})
-	p, err := NewPHP(dir, runBy("php"), ".phtml", ".inc")
+	p, err := NewPHP(dir, "index.php", runBy("php"), ".phtml", ".inc")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,9 @@ type Static struct {
 	// Fallback is the file for paths that have none, relative to the folder;
 	// "" is 404.
 	Fallback string
+	// Next, if not nil, answers what no file does: paths that have none, and
+	// methods other than GET and HEAD (nginx: try_files $uri @app).
+	Next http.Handler
 	// Precompressed are the encodings whose files may lie beside a file, "br",
 	// "zstd" and "gzip", the preferred one first.
 	Precompressed []string
@@ -55,7 +58,12 @@ func (s *Static) Close() error { return s.root.Close() }
 func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := ExchangeOf(r)
 	rest, ok := strings.CutPrefix(x.Path, s.prefix)
-	if !ok || x.EncodedSlash || isHidden(rest) {
+	unfit := !ok || x.EncodedSlash || isHidden(rest)
+	if s.Next != nil && (unfit || r.Method != http.MethodGet && r.Method != http.MethodHead) {
+		s.Next.ServeHTTP(w, r)
+		return
+	}
+	if unfit {
 		Fail(w, r, NotFound, "no file is served by this path")
 		return
 	}
@@ -64,6 +72,8 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		s.missing(w, r, err)
+	case info.IsDir() && s.Next != nil && !s.Listing && s.indexOf(name) == "":
+		s.Next.ServeHTTP(w, r) // with or without its slash, the folder has no page
 	case info.IsDir() && !strings.HasSuffix(x.Path, "/"):
 		redirectToFolder(w, r, x)
 	case info.IsDir():
@@ -75,27 +85,38 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// missing answers for a path that has no file: with the fallback, where there
-// is one and it is not the reading that failed.
+// missing answers for a path that has no file: with the fallback or by Next, where
+// there is one and it is not the reading that failed.
 func (s *Static) missing(w http.ResponseWriter, r *http.Request, err error) {
-	if s.Fallback != "" && fileCause(err) == NotFound {
+	switch none := fileCause(err) == NotFound; {
+	case none && s.Fallback != "":
 		s.serveFile(w, r, s.Fallback)
-		return
+	case none && s.Next != nil:
+		s.Next.ServeHTTP(w, r)
+	default:
+		failFile(w, r, err)
 	}
-	failFile(w, r, err)
 }
 
-func (s *Static) serveFolder(w http.ResponseWriter, r *http.Request, name string) {
+// indexOf returns the file that stands for a folder, "" if none does.
+func (s *Static) indexOf(folder string) string {
 	index := s.Index
 	if index == nil {
 		index = defaultIndex
 	}
 	for _, file := range index {
-		file = path.Join(name, file)
+		file = path.Join(folder, file)
 		if info, err := s.root.Stat(file); err == nil && info.Mode().IsRegular() {
-			s.serveFile(w, r, file)
-			return
+			return file
 		}
+	}
+	return ""
+}
+
+func (s *Static) serveFolder(w http.ResponseWriter, r *http.Request, name string) {
+	if file := s.indexOf(name); file != "" {
+		s.serveFile(w, r, file)
+		return
 	}
 	if s.Listing {
 		s.list(w, r, name)

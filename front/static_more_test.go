@@ -163,3 +163,32 @@ func TestTypesAreOurOwn(t *testing.T) {
 		}
 	}
 }
+
+// Files come before an application: what is none, and what no file can answer,
+// is the application's.
+func TestStaticBeforeAnApplication(t *testing.T) {
+	dir := t.TempDir()
+	mustWrite(t, dir, map[string]string{"www/a.css": "style", "www/docs/index.html": "index", "www/bare/x.txt": "x", "www/.env": "secret", "out": "secret"})
+	if err := os.Symlink("../out", filepath.Join(dir, "www", "link")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewStatic(filepath.Join(dir, "www"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("app " + ExchangeOf(r).Path)) })
+	h := chainFor(t, Route{Handler: s})
+	for _, c := range []struct{ method, target, want string }{
+		{"GET", "/a.css", "style"}, {"GET", "/docs/", "index"}, {"GET", "/", "app /"}, {"GET", "/bare", "app /bare"}, {"GET", "/bare/", "app /bare/"},
+		{"GET", "/none", "app /none"}, {"GET", "/a.css/", "app /a.css/"}, {"POST", "/a.css", "app /a.css"}, {"GET", "/.env", "app /.env"},
+		{"GET", "/link", "app /link"}, {"GET", "/docs%2Findex.html", "app /docs/index.html"},
+	} {
+		if w := ask(h, c.method, c.target); w.Code != 200 || w.Body.String() != c.want {
+			t.Errorf("%s %s: %d %q; want %q", c.method, c.target, w.Code, w.Body, c.want)
+		}
+	}
+	if w := ask(h, "GET", "/docs"); w.Code != 301 || w.Header().Get("Location") != "/docs/" {
+		t.Errorf("a folder with an index: %d %v", w.Code, w.Header())
+	}
+}

@@ -153,7 +153,7 @@ func TestPHPResources(t *testing.T) {
 	if err := os.Symlink("../secret.php", filepath.Join(www, "out.php")); err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPHP(www, http.NotFoundHandler())
+	p, err := NewPHP(www, "index.php", http.NotFoundHandler())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestPHPResources(t *testing.T) {
 func TestPHPStage(t *testing.T) {
 	dir := t.TempDir()
 	mustWrite(t, dir, map[string]string{"run.php": "<?php secret", "sub/index.php": "", "a.txt": "text", "gone.phtml": "<?php secret"})
-	p, err := NewPHP(dir, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p, err := NewPHP(dir, "index.php", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("ran " + ExchangeOf(r).Resource.ScriptName))
 	}))
 	if err != nil {
@@ -219,7 +219,7 @@ func TestPHPStage(t *testing.T) {
 			t.Errorf("%s %s: %d %q", c.method, c.target, w.Code, w.Body)
 		}
 	}
-	if _, err := NewPHP(dir+"/none", http.NotFoundHandler()); err == nil {
+	if _, err := NewPHP(dir+"/none", "index.php", http.NotFoundHandler()); err == nil {
 		t.Error("a root that is not there is opened")
 	}
 }

@@ -119,14 +119,14 @@ func hostedApp(c *config.App) app.App {
 	return app.App{Kind: app.Kind(c.Kind), Target: c.Target, Args: c.Command, Dir: c.Directory}
 }
 
-// handler is what a route to this application serves with; the closer, if
-// not nil, ends it.
-func (a *application) handler(c *config.App) (http.Handler, io.Closer, error) {
+// handler is what a route to this application serves with; fallback is for paths
+// without a file. The closer, if not nil, ends it.
+func (a *application) handler(c *config.App, fallback string) (http.Handler, io.Closer, error) {
 	root := docroot(c)
 	if root == "" || c.Folder != "" { // of a folder, a stage before has found it
 		return a.gateway, nil, nil
 	}
-	php, err := front.NewPHP(root, a.gateway, c.LimitExtensions...)
+	php, err := front.NewPHP(root, strings.TrimPrefix(fallback, "/"), a.gateway, c.LimitExtensions...)
 	return php, php, err
 }
 

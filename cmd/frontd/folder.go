@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -105,7 +106,8 @@ func (d *daemon) folderRoute(c *config.Config, rc *config.Route, rt front.Route,
 	folder := c.App(rc.App)
 	rt.Settings = settings(c, c.Limits(rc), folder.Body == "spool", d.dev)
 	programs := map[string]http.Handler{}
-	for ext, word := range rc.Handlers.Over(folder.Handlers.Over(config.DefaultHandlers())) {
+	words := rc.Handlers.Over(folder.Handlers.Over(config.DefaultHandlers()))
+	for ext, word := range words {
 		switch word {
 		case config.HandlerStatic:
 		case config.HandlerOff:
@@ -114,7 +116,11 @@ func (d *daemon) folderRoute(c *config.Config, rc *config.Route, rt front.Route,
 			programs[ext] = d.partHandler(folder, config.Kind(word), rt.Settings.Slow)
 		}
 	}
-	files, err := front.NewFolder(front.FolderConfig{Root: folder.Target, Programs: programs, Index: folderIndex})
+	fallback := strings.TrimPrefix(c.Fallback(rc), "/")
+	files, err := front.NewFolder(front.FolderConfig{
+		Root: folder.Target, Programs: programs, Index: folderIndex,
+		Controller: fallback, Mounted: words[path.Ext(fallback)] != string(config.KindPHP),
+	})
 	if err != nil {
 		return rt, err
 	}

@@ -58,6 +58,8 @@ def complete(environ):
     info = get("PATH_INFO")
     # Nearly always: what frontd and the snippets for other servers send.
     if info is None or script or info[:1] != "/":
+        if info is None:
+            environ["frontd.script_name"] = script  # for who finds files by it: folder.py
         environ["SCRIPT_NAME"], environ["PATH_INFO"] = split_path(script, info, get("REQUEST_URI", ""))
     elif "SCRIPT_NAME" not in environ:
         environ["SCRIPT_NAME"] = ""

@@ -89,8 +89,9 @@ def application(environ, start_response):
         return _refuse(environ, start_response, "%s is gone" % path)
     if app is None:
         return _refuse(environ, start_response, "%s has no %s" % (path, " or ".join(DEFAULT_CALLABLES)))
-    if not environ["SCRIPT_NAME"]:  # sent without PATH_INFO, which the host took for an application at the root
-        environ["SCRIPT_NAME"], environ["PATH_INFO"] = environ.get("DOCUMENT_URI", ""), ""
+    script = environ.pop("frontd.script_name", None)
+    if script is not None:  # no PATH_INFO was sent, which the host took for an application at the root
+        environ["SCRIPT_NAME"], environ["PATH_INFO"] = script, ""
     return app(environ, start_response)
 
 

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+
+	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/front"
+)
+
+// route puts the chain of a configuration in force.
+func (d *daemon) route(c *config.Config) error {
+	ch, err := d.chain(c)
+	if err == nil {
+		d.enforce(ch)
+	}
+	return err
+}
+
+// A chain is the way of requests through one configuration.
+type chain struct {
+	handler http.Handler
+	roots   folders
+	apps    []string
+	stores  []string // the places of its sessions
+}
+
+// chain makes the chain of a configuration.
+func (d *daemon) chain(c *config.Config) (*chain, error) {
+	var routes []front.Route
+	var roots folders
+	stages := newStager(c)
+	sessions := chainSessions{daemon: d}
+	for _, rc := range c.Routes {
+		rt, err := d.routeOf(c, rc, &roots)
+		if err != nil {
+			roots.close()
+			return nil, fmt.Errorf("route %s: %w", rc.Path, err)
+		}
+		stages.apply(rc, &rt)
+		rt.Errors = d.incidents.policy(c, c.App(rc.App), rc)
+		rt.Settings.ShowErrors = d.dev || c.Exception(c.App(rc.App), rc).Show
+		if rt.Settings.ErrorPages, err = errorPagesOf(c, rc); err != nil {
+			roots.close()
+			return nil, fmt.Errorf("route %s: %w", rc.Path, err)
+		}
+		if rc.App != "" {
+			if rt.Sessions, err = sessions.of(c, c.App(rc.App), rc); err != nil {
+				roots.close()
+				return nil, fmt.Errorf("route %s: %w", rc.Path, err)
+			}
+		}
+		routes = append(routes, rt)
+	}
+	if err := stages.err(); err != nil {
+		roots.close()
+		return nil, err
+	}
+	general := settings(c, c.Server.Limits, false, d.dev)
+	for _, ac := range c.Apps {
+		if a := d.apps.get(ac.Name); a != nil {
+			a.setPolicy(d.incidents.policy(c, ac, nil))
+		}
+	}
+	h, err := front.New(front.Config{
+		Routes: routes, Settings: &general, Log: d.log.Logger, AccessLog: d.log.access,
+		Observe: d.traffic.observe, Incident: d.incidents.failed, Keep: d.incidents.keep(),
+		Proxies: front.Proxies{Trusted: c.Server.TrustedProxies},
+	})
+	if err != nil {
+		roots.close()
+		return nil, err
+	}
+	return &chain{h, roots, appNames(c), sessions.places}, nil
+}
+
+// enforce puts a chain in force.
+func (d *daemon) enforce(ch *chain) {
+	d.handler.Store(&ch.handler)
+	d.traffic.set.Keep(ch.apps)
+	// The folders of the chain before the last are in nobody's hands any more.
+	d.oldRoots.close()
+	d.oldRoots, d.roots = d.roots, ch.roots
+	if err := d.stores.use(ch.stores); err != nil {
+		d.log.Error("store of sessions not closed", "error", err)
+	}
+}
+
+// folders are those that a chain has open.
+type folders []io.Closer
+
+func (f folders) close() {
+	for _, c := range f {
+		c.Close() // of a folder: nothing is lost
+	}
+}
+
+// open opens one for files whose path in a URL begins with prefix.
+func (f *folders) open(folder, prefix string) (*front.Static, error) {
+	files, err := front.NewStatic(folder, prefix)
+	if err == nil {
+		*f = append(*f, files)
+	}
+	return files, err
+}
+
+func (d *daemon) routeOf(c *config.Config, rc *config.Route, roots *folders) (front.Route, error) {
+	rt := front.Route{Host: rc.Host, Path: rc.Path.String(), App: rc.App, MountPrefix: rc.Mount, Internal: rc.Internal}
+	if rc.Authorizer != "" {
+		rt.Authorizer = d.apps.get(rc.Authorizer).gateway
+	}
+	for _, folder := range rc.Sendfile {
+		files, err := roots.open(folder, "")
+		if err != nil {
+			return rt, err
+		}
+		rt.Sendfile = append(rt.Sendfile, front.FileRoot{Folder: folder, Files: files})
+	}
+	if rc.App == "" {
+		rt.Settings = settings(c, c.Limits(rc), false, d.dev)
+		if rc.Root == "" {
+			return rt, nil // it redirects or returns
+		}
+		return filesRoute(rc, rt, roots)
+	}
+	rt, err := d.appRoute(c, rc, rt, roots)
+	if err != nil || rc.Root == "" {
+		return rt, err
+	}
+	return filesRoute(rc, rt, roots)
+}
+
+// appRoute completes a route to an application.
+func (d *daemon) appRoute(c *config.Config, rc *config.Route, rt front.Route, roots *folders) (front.Route, error) {
+	ac := c.App(rc.App)
+	if ac.Kind == config.KindFolder {
+		return d.folderRoute(c, rc, rt, roots)
+	}
+	a := d.apps.get(rc.App)
+	rt.Settings = settings(c, c.Limits(rc), ac.Body == "spool", d.dev)
+	a.keeper.watchSlow(rt.Settings.Slow)
+	h, root, err := a.handler(ac, c.Fallback(rc))
+	if root != nil && err == nil {
+		*roots = append(*roots, root)
+	}
+	rt.Handler = a.draft.gate(h)
+	return rt, err
+}
+
+// filesRoute puts a route's files before its application, if it has one.
+func filesRoute(rc *config.Route, rt front.Route, roots *folders) (front.Route, error) {
+	files, err := roots.open(rc.Root, filePrefix(rc.Path))
+	if err != nil {
+		return rt, err
+	}
+	setFiles(files, rc)
+	files.Next = rt.Handler
+	rt.Handler = files
+	return rt, nil
+}
+
+// filePrefix is what of a URL's path is no part of a file's: the prefix of a
+// prefix, the folder of an exact path, nothing of an expression's.
+func filePrefix(p config.Path) string {
+	switch p.Match {
+	case config.MatchPrefix:
+		return p.Text
+	case config.MatchExact:
+		return path.Dir(p.Text)
+	}
+	return ""
+}
