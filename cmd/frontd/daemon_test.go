@@ -46,7 +46,8 @@ func command(t testing.TB, dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command(path, args...)
 	cmd.Args[0] = "frontd"
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "LANG=C.UTF-8", "GORACE=" + goRace}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "LANG=C.UTF-8", "GORACE=" + goRace,
+		engineVariable + "=" + os.Getenv(engineVariable)}
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -52,6 +53,10 @@ func listen(a config.Address, c *config.Config) (net.Listener, error) {
 	return config.ListenMode(a, c.Server.SocketMode)
 }
 
+// engineOfTests, if not empty, is in the place of the configured engine, so
+// that the tests of the whole daemon run on either.
+var engineOfTests front.Engine
+
 func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*door, error) {
 	where := front.Listener{Name: a.String(), TrustPeer: l.Addr().Network() == "unix", Leaving: &d.leaving}
 	h := http.HandlerFunc(d.dispatch)
@@ -67,7 +72,7 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 	}
 	sc := front.ServerConfig{
 		Listener: where, Log: d.log.Logger,
-		Engine:            front.Engine(c.Server.Engine),
+		Engine:            cmp.Or(engineOfTests, front.Engine(c.Server.Engine)),
 		ReadHeaderTimeout: c.Server.HeaderTimeout, IdleTimeout: c.Server.IdleTimeout,
 		Refusal: func(r front.Refusal) {
 			d.traffic.set.Refuse(r.Cause.Status(), string(r.Cause))

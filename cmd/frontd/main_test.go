@@ -9,13 +9,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"github.com/frontd/frontd/front"
 	"github.com/frontd/frontd/host"
 )
 
 // The test binary is its own frontd and appworker: called by one of these
 // names it is that program. "exe" is how the guard is called, by /proc/self/exe.
 func TestMain(m *testing.M) {
-	frontd := func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
+	frontd := func() {
+		engineOfTests = testedEngine()
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"frontd": frontd,
 		"exe":    frontd,
@@ -32,6 +36,13 @@ func TestMain(m *testing.M) {
 		"misbehave": misbehave,
 	})
 }
+
+// engineVariable in the environment of a test run names the engine that every
+// frontd of it has, whatever is configured: "own" or "net/http". Not set: the
+// configured one.
+const engineVariable = "FRONTD_ENGINE"
+
+func testedEngine() front.Engine { return front.Engine(os.Getenv(engineVariable)) }
 
 // leakChecked also fails when the tests leave a goroutine behind.
 type leakChecked struct{ *testing.M }

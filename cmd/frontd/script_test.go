@@ -69,6 +69,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("XDG_RUNTIME_DIR", run)
 	env.Setenv("RUN", run)
 	env.Setenv("GORACE", goRace)
+	env.Setenv(engineVariable, os.Getenv(engineVariable))
 	env.Values[daemonsKey{}] = map[string]*counterpart.Process{}
 	return nil
 }
@@ -116,7 +117,7 @@ func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Args[0] = "frontd"
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_RUNTIME_DIR", "GORACE"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_RUNTIME_DIR", "GORACE", engineVariable} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	p := counterpart.Start(scriptTB{ts: ts}, cmd)
