@@ -23,6 +23,10 @@ const (
 	maxChunkLine = 4096     // bytes of a chunk's size and extensions, net/http's own limit
 	maxTrailers  = 16 << 10 // bytes of all trailers
 
+	// maxChunkDigits is net/http's: zeros in front are read as far as they go by
+	// some and, past the width of their integer, as something else by others.
+	maxChunkDigits = 16
+
 	// chunkAllowance and maxExcess bound extensions over a whole body, which
 	// count for no limit of its size: else a byte of it could cost a line of 4 KiB.
 	chunkAllowance = 16
@@ -205,7 +209,7 @@ func (b *body) size(line []byte) error {
 	}
 	digits, extension, _ := bytes.Cut(line, []byte{';'})
 	n, ok := number(digits, 16)
-	if !ok || !allIn(extension, inValue) {
+	if !ok || len(digits) > maxChunkDigits || !allIn(extension, inValue) {
 		return RuleChunkSize
 	}
 	// A line's allowance is its own digits and a half of its chunk: what is over

@@ -92,7 +92,7 @@ var (
 	refLine   = regexp.MustCompile(`^([!#$%&'*+\-.^_` + "`" + `|~0-9A-Za-z]+) ([^\x00-\x20\x7f]+) HTTP/1\.([01])$`)
 	refField  = regexp.MustCompile(`^([!#$%&'*+\-.^_` + "`" + `|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*$`)
 	refHost   = regexp.MustCompile(`^[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]*$`)
-	refChunk  = regexp.MustCompile(`^([0-9A-Fa-f]+)(;[^\x00-\x08\x0a-\x1f\x7f]*)?$`)
+	refChunk  = regexp.MustCompile(`^([0-9A-Fa-f]{1,16})(;[^\x00-\x08\x0a-\x1f\x7f]*)?$`)
 	refDigits = regexp.MustCompile(`^[0-9]+$`)
 )
 

@@ -108,6 +108,8 @@ var vectors = []struct {
 	{"sign in a chunk's size", chunks("+5\r\nabcde\r\n0\r\n\r\n"), []int{400}, RuleChunkSize},
 	{"negative chunk's size", chunks("-5\r\nabcde\r\n0\r\n\r\n"), []int{400}, RuleChunkSize},
 	{"huge chunk's size", chunks("10000000000000003\r\nabc\r\n0\r\n\r\n"), []int{400}, RuleChunkSize},
+	{"zeros before a chunk's size", chunks("0000000000000003\r\nabc\r\n0\r\n\r\n"), []int{200, 200}, nil},
+	{"more zeros than its integer has digits", chunks("00000000000000003\r\nabc\r\n0\r\n\r\n"), []int{400}, RuleChunkSize},
 	{"extension without a size", chunks(";x\r\nabc\r\n0\r\n\r\n"), []int{400}, RuleChunkSize},
 	{"NUL in an extension", chunks("3;\x00\r\nabc\r\n0\r\n\r\n"), []int{400}, RuleChunkSize},
 	{"bare LF after a chunk's size", chunks("3\nabc\r\n0\r\n\r\n"), []int{400}, RuleLineEnd},
