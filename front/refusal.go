@@ -42,6 +42,9 @@ func (l *AccessLog) Refused(r Refusal) {
 // without a handler, for a head it does not accept. No answer of the chain has
 // this form: the first of its fields are a date and a request id.
 func netRefusal(p []byte) (Refusal, bool) {
+	if refusesExpectation(p) {
+		return Refusal{Cause: ExpectationFailed, Detail: "expectation other than 100-continue"}, true
+	}
 	const own = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 	status, body, ok := bytes.Cut(p, []byte(own))
 	if !ok || len(status) < len("HTTP/1.1 400") || bytes.IndexByte(status, '\r') >= 0 {
@@ -55,4 +58,12 @@ func netRefusal(p []byte) (Refusal, bool) {
 		r.Cause = VersionUnsupported
 	}
 	return r, true
+}
+
+// refusesExpectation says whether p is net/http's answer to an Expect other than
+// 100-continue: an application's own 417 has a request id.
+func refusesExpectation(p []byte) bool {
+	const version = "HTTP/1.x"
+	return len(p) > len(version) && bytes.HasPrefix(p[len(version):], []byte(" 417 ")) &&
+		!bytes.Contains(p, []byte("\r\nX-Request-Id: "))
 }

@@ -3,6 +3,7 @@ package front
 import (
 	"bytes"
 	"net"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,9 +23,17 @@ func TestRefusedHeadsAreTold(t *testing.T) {
 		{"no host", "GET /a HTTP/1.1\r\n\r\n", BadRequest, 400},
 		{"two hosts", "GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", BadRequest, 400},
 		{"head over 64 KiB", "GET /a HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a:"+strings.Repeat("b", 998)+"\r\n", 100) + "\r\n", HeadTooLarge, 431},
+		{"an expectation", "GET /a HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", ExpectationFailed, 417},
+		{"a 417 of the application's", "GET /417 HTTP/1.1\r\nHost: a\r\n\r\n", "", 417},
 		{"a good one", "GET /a HTTP/1.1\r\nHost: a\r\n\r\n", "", 200},
 	} {
-		open(t, Config{}, ServerConfig{}, ok, func(d *door) {
+		handler := func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/417" {
+				w.WriteHeader(http.StatusExpectationFailed)
+			}
+			ok(w, r)
+		}
+		open(t, Config{}, ServerConfig{}, handler, func(d *door) {
 			if got := statuses(t, d.talk(c.raw, 1<<20)); !slices.Equal(got, []int{c.status}) {
 				t.Errorf("%s: answers %v, want %d", c.why, got, c.status)
 			}

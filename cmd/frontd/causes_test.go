@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/frontd/frontd/front"
 	"github.com/frontd/frontd/internal/counterpart"
 )
 
@@ -51,20 +53,21 @@ app = "demo"
 		cause    string
 		uri      string // in the log
 		closes   bool
+		unread   bool // net/http tells nothing of the request line
 	}{
-		{"a host without a route", "GET /x1 HTTP/1.1\r\nHost: b\r\n\r\n", 404, "no-route", "/x1", false},
-		{"a body over max_body", "POST /x2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n", 413, "body-too-large", "/x2", true},
+		{"a host without a route", "GET /x1 HTTP/1.1\r\nHost: b\r\n\r\n", 404, "no-route", "/x1", false, false},
+		{"a body over max_body", "POST /x2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n", 413, "body-too-large", "/x2", true, false},
 		{"a chunked body over max_body", "POST /checksum?3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n0\r\n\r\n",
-			413, "body-too-large", "/checksum?3", true},
-		{"a chunk that is none", "POST /checksum?4 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, "bad-request", "/checksum?4", true},
+			413, "body-too-large", "/checksum?3", true, false},
+		{"a chunk that is none", "POST /checksum?4 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, "bad-request", "/checksum?4", true, false},
 		{"a head over 64 KiB", "GET /x5 HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+strings.Repeat("v", 1000)+"\r\n", 80) + "\r\n",
-			431, "head-too-large", "/x5", true},
-		{"a head that does not end", "GET /x6 HTTP/1.1\r\nHost: a\r\n", 408, "too-slow", "/x6", true},
-		{"a folded line", "GET /x7 HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400, "bad-request", "/x7", true},
-		{"an answer that is not CGI", "GET /cgi/garbage HTTP/1.1\r\nHost: a\r\n\r\n", 502, "bad-response", "/cgi/garbage", false},
-		{"CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "method-not-allowed", "a:80", true},
-		{"an expectation", "GET /x9 HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", 417, "expectation-failed", "/x9", true},
-		{"a long target", "GET /x10" + strings.Repeat("x", 9000) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414, "target-too-long", "/x10" + strings.Repeat("x", 9000), true},
+			431, "head-too-large", "/x5", true, true},
+		{"a head that does not end", "GET /x6 HTTP/1.1\r\nHost: a\r\n", 408, "too-slow", "/x6", true, true},
+		{"a folded line", "GET /x7 HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400, "bad-request", "/x7", true, true},
+		{"an answer that is not CGI", "GET /cgi/garbage HTTP/1.1\r\nHost: a\r\n\r\n", 502, "bad-response", "/cgi/garbage", false, false},
+		{"CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "method-not-allowed", "a:80", true, false},
+		{"an expectation", "GET /x9 HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", 417, "expectation-failed", "/x9", true, true},
+		{"a long target", "GET /x10" + strings.Repeat("x", 9000) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414, "target-too-long", "/x10" + strings.Repeat("x", 9000), true, false},
 	} {
 		nc := r.dial()
 		if _, err := io.WriteString(nc, c.raw); err != nil {
@@ -87,11 +90,33 @@ app = "demo"
 				t.Errorf("%s: the connection goes on", c.why)
 			}
 		}
-		if l := r.awaitRequestLine(c.uri); l.Cause != c.cause || l.Status != c.status {
+		uri := c.uri
+		if c.unread && testedEngine() == front.NetEngine {
+			uri = ""
+		}
+		if l := r.awaitCause(uri, c.cause); l.Cause != c.cause || l.Status != c.status {
 			t.Errorf("%s: logged with status %d, cause %q; want %d, %q", c.why, l.Status, l.Cause, c.status, c.cause)
 		}
 	}
 	r.checkBrokenAnswer()
+}
+
+// awaitCause is awaitRequestLine where the cause has to tell lines apart.
+func (r *running) awaitCause(uri, cause string) (found accessLine) {
+	r.t.Helper()
+	if uri != "" {
+		return r.awaitRequestLine(uri)
+	}
+	counterpart.Await(r.t, "a line of the access log without a URI for "+cause, patience, func() error {
+		for _, a := range r.requestLines() {
+			if a.URI == "" && a.Cause == cause {
+				found = a
+				return nil
+			}
+		}
+		return errors.New("none")
+	})
+	return found
 }
 
 // checkBrokenAnswer asks for an answer that ends short of its length: it must
