@@ -256,3 +256,23 @@ func TestAnApplicationsOwnErrorAnswer(t *testing.T) {
 		srv.Close()
 	}
 }
+
+// A page that may be out of date hears of it, where a GET brought it; its
+// policy lets the one script run, and no other.
+func TestPageHearsNews(t *testing.T) {
+	for _, c := range []struct {
+		method, news string
+		hears        bool
+	}{{"GET", "/.frontd/dev/a?tried=1", true}, {"POST", "/.frontd/dev/a?tried=1", false}, {"GET", "", false}} {
+		h := chainFor(t, Route{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ExchangeOf(r).News = c.news
+			Fail(w, r, WorkerDied, "gone")
+		})})
+		w := ask(h, c.method, "/", "Accept: text/html")
+		page, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
+		heard := strings.Contains(page, `<body data-news="/.frontd/dev/a?tried=1">`) && strings.Contains(page, "<script>"+newsScript+"</script>") && policy == newsPolicy
+		if heard != c.hears || !c.hears && (policy != pagePolicy || strings.Contains(page, "<script")) {
+			t.Errorf("%s with %q: policy %q, page\n%s", c.method, c.news, policy, page)
+		}
+	}
+}

@@ -52,6 +52,7 @@ type Exchange struct {
 	Attempts   int           // workers tried
 	Resource   *Resource     // the script found by the PHP stage
 	Variables  []Variable    // set by an authorizer for the application
+	News       string        // development: the path of an event stream that tells when a page of this error is out of date
 
 	// Set by Fail, or by a handler that knows more. Detail is the operator's
 	// reason: it is logged, and shown to the client only in development.

@@ -38,7 +38,7 @@ var errorPageHTML string
 
 // pageTemplate is one file: no styles, scripts or pictures to fetch, for the
 // server that would serve them may be what failed.
-var pageTemplate = template.Must(template.New("page").Parse(errorPageHTML))
+var pageTemplate = template.Must(template.New("page").Funcs(newsFuncs).Parse(errorPageHTML))
 
 // A page tells a client of a failure: in production plainly, with the ID to
 // ask by; with Settings.ShowErrors all that is known.
@@ -48,6 +48,7 @@ type page struct {
 	Cause                       Cause
 	Incident                    *incident.Incident // nil: none
 	Answer                      string             // the application's own, where this one stands in its place
+	News                        string             // where to hear that it is out of date, "" for nowhere
 	whole                       bool               // the incident is to be shown
 }
 
@@ -71,8 +72,12 @@ func (p *page) write(w http.ResponseWriter, r *http.Request, x *Exchange) {
 	h := w.Header()
 	kind, body := p.own(x.Settings.ErrorPages, preferred(r.Header["Accept"]))
 	if kind == "" {
+		policy := pagePolicy
+		if r.Method == http.MethodGet && x.News != "" { // nothing else may be sent once more unasked
+			p.News, policy = x.News, newsPolicy
+		}
 		kind, body = p.render(preferred(r.Header["Accept"]))
-		h.Set("Content-Security-Policy", pagePolicy)
+		h.Set("Content-Security-Policy", policy)
 	}
 	h.Set("Content-Type", kind)
 	h.Add("Vary", "Accept")

@@ -17,7 +17,7 @@ var postmortemHTML string
 
 // postmortemTemplate is the page of Settings.ShowErrors: all of the incident, in
 // one file that fetches nothing and needs no script.
-var postmortemTemplate = template.Must(template.New("postmortem").Parse(postmortemHTML))
+var postmortemTemplate = template.Must(template.New("postmortem").Funcs(newsFuncs).Parse(postmortemHTML))
 
 // A postmortem is what that page is made of.
 type postmortem struct {

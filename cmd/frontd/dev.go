@@ -53,6 +53,7 @@ type draft struct {
 	broken   error         // why the workers of the newest files did not come up
 	epoch    int64         // rises with each piece of news; of another frontd it is another
 	news     chan struct{} // closed when epoch rises
+	tried    int64         // rises with it where a change of the files has been tried
 	starting uint64        // the newest generation that has printed something
 	output   []byte        // of it
 }
@@ -64,6 +65,7 @@ func (d *daemon) newDraft(a *application) *draft {
 		return nil
 	}
 	f := &draft{app: a, news: make(chan struct{}), epoch: time.Now().UnixNano()}
+	f.tried = f.epoch
 	f.change = func(ctx context.Context) error { return d.redraft(ctx, a) }
 	f.life, f.end = context.WithCancel(d.life)
 	f.settle(a.config)
@@ -214,6 +216,7 @@ func (f *draft) run() {
 			default:
 				f.fail(err)
 			}
+			f.tellTried()
 			if quiet == nil {
 				f.open()
 			}
@@ -319,6 +322,15 @@ func (f *draft) tell() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.tellLocked()
+}
+
+// tellTried is tell for the pages of requests, too. They are not told when a
+// worker starts that has died: of the request that they would send again.
+func (f *draft) tellTried() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tried++
 	f.tellLocked()
 }
 

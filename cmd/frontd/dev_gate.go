@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/frontd/frontd/front"
 	"github.com/frontd/frontd/supervisor"
 )
 
@@ -61,10 +62,12 @@ func (f *draft) gate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.wait(r.Context())
 		if wantsPage(r) {
+			news := f.ofRequest() // before it fails: no change in the meantime is missed
 			if err, printed, epoch := f.trouble(); err != nil {
 				f.showTrouble(w, r, err, printed, epoch)
 				return
 			}
+			front.ExchangeOf(r).News = news
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"errors"
 	"html/template"
 	"io"
@@ -32,26 +30,32 @@ var (
 	devHTML string
 	//go:embed dev_page.css
 	devCSS string
-	//go:embed dev_page.js
-	devJS string
 )
 
 var devTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 	"style":  func() template.CSS { return template.CSS(devCSS) },
-	"script": func() template.JS { return template.JS(devJS) },
+	"script": front.NewsScript,
 }).Parse(devHTML))
 
 // devPolicy lets the page run its own script, and reach itself.
-var devPolicy = "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self'; script-src 'sha256-" + scriptHash(devJS) + "'"
-
-func scriptHash(script string) string {
-	sum := sha256.Sum256([]byte(script))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
+var devPolicy = "default-src 'none'; style-src 'unsafe-inline'; " + front.NewsPolicy()
 
 // devNewsPath begins the paths that are frontd's own in development: what
 // follows is the name of an application.
 const devNewsPath = "/.frontd/dev/"
+
+// newsPath is where a page hears that it is out of date: one of the application's
+// in an epoch ("seen"), or one of a request's that failed ("tried").
+func (f *draft) newsPath(what string, epoch int64) string {
+	return devNewsPath + url.PathEscape(f.app.name) + "?" + what + "=" + strconv.FormatInt(epoch, 10)
+}
+
+// ofRequest is newsPath for what a request's failure is answered with.
+func (f *draft) ofRequest() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.newsPath("tried", f.tried)
+}
 
 type devPage struct {
 	App, Title, Message string
@@ -78,7 +82,7 @@ func (f *draft) showTrouble(w http.ResponseWriter, r *http.Request, why error, p
 	x := front.ExchangeOf(r)
 	x.App, x.Cause, x.Detail = f.app.name, front.StartFailed, brief(why)
 	p := f.newPage(why, printed)
-	p.News = devNewsPath + url.PathEscape(f.app.name) + "?seen=" + strconv.FormatInt(epoch, 10)
+	p.News = f.newsPath("seen", epoch)
 	var body bytes.Buffer
 	if err := devTemplate.Execute(&body, p); err != nil { // the template is tested
 		front.Fail(w, r, front.StartFailed, brief(why))
@@ -190,9 +194,14 @@ func (d *daemon) devNews(w http.ResponseWriter, r *http.Request) bool {
 		http.NotFound(w, r)
 		return true
 	}
-	seen, err := strconv.ParseInt(r.URL.Query().Get("seen"), 10, 64)
+	q := r.URL.Query()
+	counter, text := &a.draft.epoch, q.Get("seen")
+	if q.Has("tried") {
+		counter, text = &a.draft.tried, q.Get("tried")
+	}
+	seen, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		http.Error(w, "seen: not a number", http.StatusBadRequest)
+		http.Error(w, "seen or tried: not a number", http.StatusBadRequest)
 		return true
 	}
 	h := w.Header()
@@ -205,7 +214,7 @@ func (d *daemon) devNews(w http.ResponseWriter, r *http.Request) bool {
 	if ctl.Flush() != nil {
 		return true
 	}
-	if a.draft.awaitNews(r.Context(), seen) {
+	if a.draft.awaitNews(r.Context(), counter, seen) {
 		io.WriteString(w, "data: news\n\n")
 		ctl.Flush() // a page that was closed meanwhile needs none
 	}
@@ -216,16 +225,16 @@ func (d *daemon) devNews(w http.ResponseWriter, r *http.Request) bool {
 // and us may take longer for dead.
 const devKeep = 50 * time.Second
 
-// awaitNews reports whether the epoch is another than the one seen, at the
-// latest when there is reason to.
-func (f *draft) awaitNews(ctx context.Context, seen int64) bool {
+// awaitNews reports whether a counter, epoch or tried, is another than the one
+// seen, as soon as it is.
+func (f *draft) awaitNews(ctx context.Context, counter *int64, seen int64) bool {
 	limit := time.NewTimer(devKeep)
 	defer limit.Stop()
 	for {
 		f.mu.Lock()
-		epoch, news := f.epoch, f.news
+		now, news := *counter, f.news
 		f.mu.Unlock()
-		if epoch != seen {
+		if now != seen {
 			return true
 		}
 		select {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frontd/frontd/front"
 	"github.com/frontd/frontd/internal/counterpart"
 )
 
@@ -169,7 +170,7 @@ func TestDevSyntaxError(t *testing.T) {
 			t.Errorf("the page has no %q:\n%s", want, page)
 		}
 	}
-	if !strings.Contains(policy, "script-src 'sha256-"+scriptHash(devJS)+"'") || !strings.Contains(page, "<script>"+devJS+"</script>") {
+	if !strings.Contains(policy, "script-src 'sha256-") || !strings.Contains(policy, front.NewsPolicy()) || !strings.Contains(page, "<script>"+string(front.NewsScript())+"</script>") {
 		t.Errorf("the page's script may not run: %s", policy)
 	}
 	if a := r.get("/"); a.status != http.StatusOK || a.body != "version 000" {
