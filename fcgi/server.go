@@ -86,6 +86,11 @@ type Server struct {
 	// a ResponseWriter. It is called from several goroutines. Nil means silence.
 	ErrorLog func(format string, args ...any)
 
+	// Panicked, if not nil, is told of a handler's panic once its stack is on the
+	// request's FCGI_STDERR, and may add to that. It runs in the handler's goroutine,
+	// upon the frames of the panic.
+	Panicked func(ctx context.Context, value any)
+
 	mu        sync.Mutex // guards the fields below
 	conns     map[*serverConn]struct{}
 	listeners map[net.Listener]struct{}

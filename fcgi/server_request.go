@@ -353,6 +353,9 @@ func (r *serverRequest) handlerDied(v any) {
 	stack := make([]byte, 64<<10)
 	stack = stack[:runtime.Stack(stack, false)]
 	io.WriteString(Stderr(&r.ctx), panicText(v)+"\n"+string(stack))
+	if tell := r.conn.srv.Panicked; tell != nil && v != nil {
+		tell(&r.ctx, v)
+	}
 	r.conn.srv.logf("fcgi: %s %s: %s", r.method(), r.param("REQUEST_URI"), panicText(v))
 }
 

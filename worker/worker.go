@@ -15,7 +15,8 @@
 // the request's context ends with cause [ErrAborted] when the client has gone;
 // [Params] has the CGI variables; [Stderr] writes to the web server's log, next to
 // the request; and a panic is answered with a 500, or breaks the response visibly,
-// and never ends the process.
+// and never ends the process: its stack goes to Stderr, and for frontd, which
+// makes an incident of it, once more in a form for programs.
 //
 // The http.ResponseWriter is a Flusher, and with an http.ResponseController its
 // deadlines work: SetReadDeadline for the request's body, SetWriteDeadline for the
@@ -125,7 +126,7 @@ func (s *Server) serve(l net.Listener, signals *signals) error {
 	}
 	srv := &fcgi.Server{
 		Handler: s.Handler, Authorizer: s.Authorizer, Filter: s.Filter,
-		MaxRequests: s.Concurrency, AllowedPeers: peers, ErrorLog: s.logger().Printf,
+		MaxRequests: s.Concurrency, AllowedPeers: peers, ErrorLog: s.logger().Printf, Panicked: tellPanic,
 	}
 	if srv.Handler == nil {
 		srv.Handler = http.DefaultServeMux
@@ -191,9 +192,11 @@ func Params(r *http.Request) []Param { return fcgi.Env(r) }
 
 // RequestID returns the variable REQUEST_ID of the request that ctx belongs to, by
 // which frontd names it in its logs, or "".
-func RequestID(ctx context.Context) string {
+func RequestID(ctx context.Context) string { return variable(ctx, "REQUEST_ID") }
+
+func variable(ctx context.Context, name string) string {
 	for _, p := range fcgi.ParamsFrom(ctx) {
-		if p.Name == "REQUEST_ID" {
+		if p.Name == name {
 			return p.Value
 		}
 	}
