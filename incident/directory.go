@@ -10,13 +10,13 @@ import (
 // the latest first, and changes nothing there.
 func ListDirectory(dir string) ([]Summary, error) {
 	s := store{dir: dir, readOnly: true}
-	list, _, _, err := s.load()
+	list, _, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	short := make([]Summary, 0, len(list))
 	for _, i := range list {
-		short = append(short, summary(i))
+		short = append(short, summary(i.Incident))
 	}
 	slices.SortFunc(short, func(a, b Summary) int {
 		if c := b.Last.Compare(a.Last); c != 0 {
@@ -31,13 +31,13 @@ func ListDirectory(dir string) ([]Summary, error) {
 // ErrUnknown, or the disk's.
 func ReadDirectory(dir, id string) (*Incident, error) {
 	s := store{dir: dir, readOnly: true}
-	list, _, _, err := s.load()
+	list, _, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	for _, i := range list {
 		if i.ID == id || slices.ContainsFunc(i.Seen, func(o Occurrence) bool { return o.Request == id && id != "" }) {
-			return i, nil
+			return i.Incident, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnknown, id)

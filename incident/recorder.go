@@ -2,7 +2,6 @@ package incident
 
 import (
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -19,7 +18,7 @@ const (
 	newASecond   = 5               // new incidents of one application
 	newAtOnce    = 50              // likewise, after a quiet time
 	maxApps      = 256             // applications whose rates are kept apart
-	maxKnown     = 4096            // texts that are known
+	maxKnown     = 4096            // texts whose incident is known
 	flushEvery   = 2 * time.Second // counts go to the disk
 	maxLate      = 32              // additions that came before their incident
 )
@@ -29,6 +28,11 @@ type Options struct {
 	Directory string // of the store; made when there is something to keep
 	Keep      int    // incidents; 0: DefaultKeep
 	Size      int64  // bytes; 0: DefaultSize
+
+	// Guest says that another process keeps incidents in the same folder: a
+	// frontd that hands over. Both add to it; the counts, and what looks torn, are
+	// the other's until Own is called.
+	Guest bool
 
 	// New, if not nil, is told of each new incident once it is kept: on the
 	// recorder's own goroutine, which it holds up. It must not change it.
@@ -99,7 +103,7 @@ type Recorder struct {
 
 	mu      sync.Mutex // guards the fields below
 	index   map[string]*entry
-	known   map[uint64]string // id by the text that told it
+	known   texts
 	looks   bucket
 	rates   map[string]*bucket // of new ones by application
 	dirty   map[string]bool
@@ -107,11 +111,14 @@ type Recorder struct {
 	dropped uint64 // not kept: the bounds were reached
 	late    []addition
 	closed  bool
+	guest   bool
+	unsaved bool // counts are not on disk
 }
 
 type entry struct {
 	Summary
 	size int64
+	own  uint64 // of Count, those that this process saw
 }
 
 // A job is one thing for the writer to do.
@@ -121,6 +128,7 @@ type job struct {
 	add      func(*Incident)
 	clean    *Redactor
 	id       string
+	look     bool          // at what another process has kept
 	flushed  chan struct{} // closed when all before it is on disk
 }
 
@@ -142,21 +150,12 @@ func Open(o Options) (*Recorder, error) {
 	r := &Recorder{
 		options: o, seed: maphash.MakeSeed(), store: store{dir: o.Directory},
 		queue: make(chan job, queueSize), stop: make(chan struct{}), done: make(chan struct{}),
-		index: make(map[string]*entry), known: make(map[uint64]string), rates: make(map[string]*bucket), dirty: make(map[string]bool),
-		looks: bucket{rate: looksASecond, most: looksASecond},
+		index: make(map[string]*entry), rates: make(map[string]*bucket), dirty: make(map[string]bool),
+		looks: bucket{rate: looksASecond, most: looksASecond}, guest: o.Guest,
 	}
-	list, sizes, torn, err := r.store.load()
-	if err != nil {
+	if err := r.look(); err != nil {
 		return nil, err
 	}
-	for n, i := range list {
-		r.index[i.ID] = &entry{summary(i), sizes[n]}
-		r.size += sizes[n]
-	}
-	if torn > 0 {
-		r.trouble(fmt.Errorf("%d files of the incident store were not whole and are gone", torn))
-	}
-	r.evict("")
 	go r.write()
 	// Close waits for its end.
 	return r, nil
@@ -226,7 +225,7 @@ func (r *Recorder) record(p Report, fill func(*Incident)) (id string) {
 		r.mu.Unlock()
 		return ""
 	}
-	if id, ok := r.known[key]; ok && r.countLocked(id, &p) {
+	if id := r.known.id(key); id != "" && r.countLocked(id, &p) {
 		r.mu.Unlock()
 		return id
 	}
@@ -241,7 +240,7 @@ func (r *Recorder) record(p Report, fill func(*Incident)) (id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.countLocked(i.ID, &p) {
-		r.learn(key, i.ID)
+		r.known.learn(key, i.ID)
 		return i.ID
 	}
 	if r.closed || !r.rate(p.App).take(p.Time) {
@@ -262,13 +261,14 @@ func (r *Recorder) record(p Report, fill func(*Incident)) (id string) {
 		r.dropped++
 		return ""
 	}
-	r.index[i.ID] = &entry{Summary: Summary{ID: i.ID, Kind: i.Kind, App: i.App, First: i.First, Last: i.Last, Count: 1, Quiet: i.Quiet, Seen: i.Seen}}
-	r.learn(key, i.ID)
+	r.index[i.ID] = &entry{Summary: Summary{ID: i.ID, Kind: i.Kind, App: i.App, First: i.First, Last: i.Last, Count: 1, Quiet: i.Quiet, Seen: i.Seen}, own: 1}
+	r.unsaved = true
+	r.known.learn(key, i.ID)
 	r.addLate(i.ID, p.Request)
 	return i.ID
 }
 
-// key tells texts apart that are the same word for word.
+// key is the same for texts that are the same word for word.
 func (r *Recorder) key(p *Report) uint64 {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
@@ -280,14 +280,6 @@ func (r *Recorder) key(p *Report) uint64 {
 	return h.Sum64() ^ uint64(p.Status)
 }
 
-// learn has the next report of the same words need no reading. r.mu is held.
-func (r *Recorder) learn(key uint64, id string) {
-	if len(r.known) >= maxKnown {
-		clear(r.known)
-	}
-	r.known[key] = id
-}
-
 // countLocked counts one that is known.
 func (r *Recorder) countLocked(id string, p *Report) bool {
 	e := r.index[id]
@@ -295,6 +287,8 @@ func (r *Recorder) countLocked(id string, p *Report) bool {
 		return false
 	}
 	e.Count++
+	e.own++
+	r.unsaved = true
 	if p.Time.After(e.Last) {
 		e.Last = p.Time
 	}
@@ -385,26 +379,3 @@ func (r *Recorder) Close() {
 
 // ErrUnknown is what Get returns for an id that there is no incident of.
 var ErrUnknown = errors.New("no such incident")
-
-// A bucket lets so many a second pass.
-type bucket struct {
-	rate, most float64
-	left       float64
-	at         time.Time
-}
-
-func (b *bucket) take(now time.Time) bool {
-	if b.at.IsZero() {
-		b.left = b.most
-	} else if d := now.Sub(b.at); d > 0 {
-		b.left = min(b.most, b.left+b.rate*d.Seconds())
-	}
-	if now.After(b.at) {
-		b.at = now
-	}
-	if b.left < 1 {
-		return false
-	}
-	b.left--
-	return true
-}

@@ -31,6 +31,7 @@ func (r *Recorder) write() {
 		case <-r.stop:
 			r.drain()
 			r.flush()
+			r.save() // also where no incident came again: who takes the folder over goes by it
 			return
 		}
 	}
@@ -49,6 +50,10 @@ func (r *Recorder) drain() {
 
 func (r *Recorder) do(j job) {
 	switch {
+	case j.look:
+		if err := r.look(); err != nil {
+			r.trouble(err)
+		}
 	case j.flushed != nil:
 		r.flush()
 		close(j.flushed)
@@ -148,16 +153,19 @@ func (r *Recorder) complete(j job) {
 func (r *Recorder) evict(keep string) {
 	r.mu.Lock()
 	var gone []string
-	for len(r.index) > r.options.Keep || r.size > r.options.Size {
+	for {
 		var worst *entry
-		old := time.Now().Add(-stale)
+		old, kept := time.Now().Add(-stale), 0
 		for id, e := range r.index {
-			if id != keep && e.size > 0 && (worst == nil || e.less(worst, old)) {
+			if e.size == 0 {
+				continue // on its way to the disk: until then nothing need make room for it
+			}
+			if kept++; id != keep && (worst == nil || e.less(worst, old)) {
 				worst = e
 			}
 		}
-		if worst == nil {
-			break // the others are on their way to the disk
+		if worst == nil || kept <= r.options.Keep && r.size <= r.options.Size {
+			break
 		}
 		r.size -= worst.size
 		delete(r.index, worst.ID)
@@ -210,12 +218,6 @@ func (r *Recorder) flush() {
 		}
 	}
 	clear(r.dirty)
-	counts := make(map[string]count, len(r.index))
-	if len(again) > 0 {
-		for id, e := range r.index {
-			counts[id] = count{e.First, e.Last, e.Count, e.Seen}
-		}
-	}
 	r.mu.Unlock()
 	if dropped > 0 {
 		r.trouble(fmt.Errorf("%d errors were not looked at or kept: more came than %d a second, or than %d new ones a second of one application", dropped, looksASecond, newASecond))
@@ -223,15 +225,31 @@ func (r *Recorder) flush() {
 	if len(again) == 0 {
 		return
 	}
+	r.save()
+	slices.SortFunc(again, func(a, b Summary) int { return strings.Compare(a.ID, b.ID) })
+	if r.options.Again != nil {
+		r.options.Again(again)
+	}
+}
+
+// save writes the counts, if they are ours to write and not on disk.
+func (r *Recorder) save() {
+	r.mu.Lock()
+	if r.guest || !r.unsaved {
+		r.mu.Unlock()
+		return
+	}
+	r.unsaved = false
+	counts := make(map[string]count, len(r.index))
+	for id, e := range r.index {
+		counts[id] = count{e.First, e.Last, e.Count, e.Seen}
+	}
+	r.mu.Unlock()
 	r.files.Lock()
 	_, err := r.store.write(countsName, counts)
 	r.files.Unlock()
 	if err != nil {
 		r.trouble(err)
-	}
-	slices.SortFunc(again, func(a, b Summary) int { return strings.Compare(a.ID, b.ID) })
-	if r.options.Again != nil {
-		r.options.Again(again)
 	}
 }
 
@@ -241,17 +259,26 @@ func (r *Recorder) trouble(err error) {
 	}
 }
 
-// Flush returns when what was recorded before is on disk.
+// Flush returns when what was recorded before is on disk, of a guest all but
+// the counts.
 func (r *Recorder) Flush() {
 	done := make(chan struct{})
-	select {
-	case r.queue <- job{flushed: done}:
-	case <-r.done:
-		return
+	if r.order(job{flushed: done}) {
+		select {
+		case <-done:
+		case <-r.done:
+		}
 	}
+}
+
+// order gives the writer something to do, and waits until it takes it. It
+// returns false after the end.
+func (r *Recorder) order(j job) bool {
 	select {
-	case <-done:
+	case r.queue <- j:
+		return true
 	case <-r.done:
+		return false
 	}
 }
 
@@ -312,7 +339,7 @@ func (r *Recorder) Clear() int {
 	r.mu.Lock()
 	ids := slices.Collect(maps.Keys(r.index))
 	clear(r.index)
-	clear(r.known)
+	r.known.forget()
 	clear(r.dirty)
 	r.size = 0
 	r.mu.Unlock()

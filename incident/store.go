@@ -112,15 +112,22 @@ type count struct {
 	Seen  []Occurrence `json:"seen,omitempty"`
 }
 
+// A stored is an incident on disk.
+type stored struct {
+	*Incident
+	size    int64
+	counted bool // its count is that of the file with the counts
+}
+
 // load reads what is there, and takes away what is torn. A folder that is not
 // there is an empty one.
-func (s *store) load() (list []*Incident, sizes []int64, torn int, err error) {
+func (s *store) load() (list []stored, torn int, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, 0, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("read incident store: %w", err)
+		return nil, 0, fmt.Errorf("read incident store: %w", err)
 	}
 	counts := make(map[string]count)
 	if err := s.decode(countsName, &counts); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -148,16 +155,17 @@ func (s *store) load() (list []*Incident, sizes []int64, torn int, err error) {
 			}
 			continue
 		}
-		if c, ok := counts[id]; ok && c.Count >= i.Count {
+		c, counted := counts[id]
+		if counted = counted && c.Count >= i.Count; counted {
 			i.First, i.Last, i.Count, i.Seen = c.First, c.Last, c.Count, c.Seen
 		}
 		size := int64(0)
 		if fi, err := e.Info(); err == nil {
 			size = fi.Size()
 		}
-		list, sizes = append(list, i), append(sizes, size)
+		list = append(list, stored{i, size, counted})
 	}
-	return list, sizes, torn, nil
+	return list, torn, nil
 }
 
 // validID keeps names of files to ids.

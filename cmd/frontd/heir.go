@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -19,7 +20,8 @@ type elder struct {
 	conn   net.Conn
 	in     *json.Decoder
 	out    *json.Encoder
-	stderr *os.File // its own; ours is a pipe to it until we serve
+	stderr *os.File      // its own; ours is a pipe to it until we serve
+	gone   chan struct{} // closed when it has ended; nil before takeOver
 }
 
 // findElder returns nil where nobody started this process to hand over to it.
@@ -129,6 +131,19 @@ func (e *elder) takeOver(d *daemon) {
 			l.SetUnlinkOnClose(true)
 		}
 	}
+	d.incidents.takeOver()
+	e.gone = make(chan struct{})
+	go e.watch(d.incidents)
+	// Its end is e.gone, which close receives.
+}
+
+// watch returns when the elder has ended, and so has its last word on incidents.
+func (e *elder) watch(in *incidents) {
+	defer close(e.gone)
+	e.conn.SetReadDeadline(time.Time{})
+	if _, err := io.Copy(io.Discard, e.conn); !errors.Is(err, net.ErrClosed) { // else it is we who end
+		in.own()
+	}
 }
 
 // awaitEnd returns when the elder has answered its last request, or ctx ends:
@@ -137,14 +152,18 @@ func (e *elder) awaitEnd(ctx context.Context) {
 	if e == nil {
 		return
 	}
-	e.conn.SetReadDeadline(time.Time{})
-	defer context.AfterFunc(ctx, func() { e.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	var m handoverMessage
-	e.in.Decode(&m) // its end is the elder's
+	select {
+	case <-e.gone:
+	case <-ctx.Done():
+	}
 }
 
 func (e *elder) close() {
-	if e != nil {
-		e.conn.Close()
+	if e == nil {
+		return
+	}
+	e.conn.Close()
+	if e.gone != nil {
+		<-e.gone
 	}
 }

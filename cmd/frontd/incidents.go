@@ -32,6 +32,7 @@ type incidents struct {
 	kept *incident.Recorder
 
 	telling telling
+	first   []herald // who is told to begin with
 
 	tails  tails
 	deaths deaths
@@ -56,7 +57,7 @@ func openIncidents(c *config.Config, d *daemon) (*incidents, error) {
 	}
 	in := &incidents{log: d.log, dev: d.dev, apps: &d.apps}
 	in.kept, err = incident.Open(incident.Options{
-		Directory: dir, Keep: c.Incidents.Keep, Size: c.Incidents.Size, New: in.tell,
+		Directory: dir, Keep: c.Incidents.Keep, Size: c.Incidents.Size, Guest: d.elder != nil, New: in.tell,
 		Again:   func([]incident.Summary) { in.telling.wake() },
 		Trouble: func(err error) { in.log.Warn("incidents", "error", err) },
 	})
@@ -64,9 +65,9 @@ func openIncidents(c *config.Config, d *daemon) (*incidents, error) {
 		return nil, err
 	}
 	in.telling.log, in.telling.dir, in.telling.kept = d.log, dir, in.kept
-	heralds, err := heraldsOf(c, d.log)
-	if err == nil {
-		err = in.telling.replace(heralds)
+	in.first, err = heraldsOf(c, d.log)
+	if err == nil && d.elder == nil {
+		err = in.telling.begin(in.first)
 	}
 	if err != nil {
 		in.close()
@@ -78,9 +79,30 @@ func openIncidents(c *config.Config, d *daemon) (*incidents, error) {
 // close writes what is not on disk yet.
 func (in *incidents) close() {
 	if in != nil {
-		in.telling.replace(nil)
+		in.telling.end()
 		in.kept.Close()
 	}
+}
+
+// handOver leaves the telling to an heir. What the last requests here come to
+// is kept on, and is the heir's when this process has ended.
+func (in *incidents) handOver() {
+	in.telling.end()
+	in.kept.Flush()
+}
+
+// takeOver begins to tell: nobody before us does any more.
+func (in *incidents) takeOver() {
+	in.kept.Look() // else what was told of is forgotten with the incidents that are not known here
+	if err := in.telling.begin(in.first); err != nil {
+		in.log.Error("nobody is told of incidents", "error", err)
+	}
+}
+
+// own makes the folder ours alone: who served before us has ended.
+func (in *incidents) own() {
+	in.kept.Own()
+	in.telling.wake()
 }
 
 // tell logs a new incident: once, whatever comes of the same.

@@ -24,7 +24,10 @@ type telling struct {
 	dir  string // of the incidents, and of what was told
 	kept *incident.Recorder
 
-	changes sync.Mutex // held by replace
+	changes sync.Mutex // guards the fields below
+	begun   bool
+	ended   bool // an heir tells
+
 	heralds atomic.Pointer[[]*notice.Teller]
 }
 
@@ -70,17 +73,40 @@ func heraldsOf(c *config.Config, log *logbook) ([]herald, error) {
 // mailTimeout bounds each step of a talk with a mail server.
 const mailTimeout = 30 * time.Second
 
+// begin lets the first tell, unless a reload has let others.
+func (t *telling) begin(list []herald) error {
+	t.changes.Lock()
+	defer t.changes.Unlock()
+	if t.begun {
+		return nil
+	}
+	return t.replaceLocked(list)
+}
+
 // replace ends who told until now and lets others tell. What was told by the
 // name of each is remembered beside the incidents.
 func (t *telling) replace(list []herald) error {
 	t.changes.Lock()
 	defer t.changes.Unlock()
+	return t.replaceLocked(list)
+}
+
+// end lets nobody tell any more.
+func (t *telling) end() {
+	t.changes.Lock()
+	defer t.changes.Unlock()
+	t.replaceLocked(nil) // never an error
+	t.ended = true
+}
+
+func (t *telling) replaceLocked(list []herald) error {
+	t.begun = true
 	if old := t.heralds.Swap(nil); old != nil {
 		for _, h := range *old {
 			h.Close()
 		}
 	}
-	if len(list) == 0 {
+	if len(list) == 0 || t.ended {
 		return nil
 	}
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {

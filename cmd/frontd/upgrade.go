@@ -27,9 +27,11 @@ import (
 //	{"state":"serve"}
 //	                                         accepts
 //	                                         {"state":"serving"}
-//	tells systemd MAINPID
+//	tells systemd MAINPID, tells nobody
+//	of incidents any more
 //	{"state":"yours"}
-//	stops accepting, drains, exits           owns the sockets' files, speaks to systemd
+//	stops accepting, drains, exits           owns the sockets' files, speaks to systemd, tells
+//	the connection ends                      owns the incidents
 //
 // Until "serving" every failure, of either side, leaves the elder as it was.
 // The end of the connection before "serve" ends the heir.
@@ -163,6 +165,7 @@ func (h *heir) inherit(ctx context.Context, d *daemon) (ready handoverMessage, e
 	}
 	d.tell(fmt.Sprintf("MAINPID=%d", h.cmd.Process.Pid))
 	d.speaks.Store(false)
+	d.incidents.handOver()
 	h.out.Encode(handoverMessage{State: stateYours}) // if it has died since, nobody is left to tell
 	return ready, nil
 }
