@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -38,6 +39,9 @@ type conn struct {
 	// refused is set once something was; the first Close takes it.
 	refused atomic.Bool
 
+	mu    sync.Mutex // guards the field below, and the deadline it is about
+	stale bool       // the read deadline is longAgo: a body that nobody wants is not waited for
+
 	// Owned by the server's reader, of which there is one at a time.
 	framing framing
 	pending []byte // to be read in the place of what was refused
@@ -64,6 +68,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		if bad != nil {
 			c.refuse(bad)
 		}
+		if err != nil && n == 0 && len(p) == 1 && errors.Is(err, os.ErrDeadlineExceeded) && c.goOnWatching() {
+			continue
+		}
 		if err != nil && keep == 0 && bad == nil {
 			return 0, c.failed(err)
 		}
@@ -72,6 +79,27 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	}
 	return 0, nil
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stale = t.Equal(longAgo)
+	return c.Conn.SetReadDeadline(t)
+}
+
+// goOnWatching takes away a deadline that was set for a body at the moment that
+// it came to its end. From then on net/http reads one byte to see whether
+// the client leaves, and would take the deadline for that.
+func (c *conn) goOnWatching() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stale {
+		return false // net/http's own, which ends the watch
+	}
+	c.stale = false
+	return c.Conn.SetReadDeadline(time.Time{}) == nil
 }
 
 // refuse ends what is read with a piece that net/http answers with 400.

@@ -161,8 +161,8 @@ func (b *body) Stop() {
 	}
 }
 
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
+// longAgo is a deadline that has passed, and none that net/http sets: see conn.
+var longAgo = time.Unix(1, 4711)
 
 func (b *body) Close() error { return b.rc.Close() }
 
