@@ -56,9 +56,9 @@ type clientConn struct {
 	shut    bool // nc is closed
 }
 
-func newClientConn(nc net.Conn, loops *sync.WaitGroup) *clientConn {
-	c := &clientConn{nc: nc, limit: 1, loops: loops}
-	if c.sock = newSocket(nc); c.sock != nil {
+func newClientConn(nc net.Conn, keep bool, loops *sync.WaitGroup) *clientConn {
+	c := &clientConn{nc: nc, keep: keep, limit: 1, loops: loops}
+	if c.sock = newSocket(nc, keep); c.sock != nil {
 		c.nc = c.sock
 	}
 	c.out.init(c.nc, 0)

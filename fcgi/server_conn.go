@@ -44,7 +44,7 @@ type serverConn struct {
 }
 
 func newServerConn(s *Server, nc net.Conn) *serverConn {
-	if sock := newSocket(nc); sock != nil {
+	if sock := newSocket(nc, false); sock != nil {
 		nc = sock
 	}
 	c := &serverConn{srv: s, nc: nc, rr: NewRecordReader(nc), reqs: make(map[uint16]*serverRequest),

@@ -41,12 +41,18 @@ type halfConn interface {
 // bytes: the copy holds its place up.
 const maxDirect = 64 << 10
 
-// newSocket returns nil where nc is something else, or may only look like one.
-func newSocket(nc net.Conn) *socket {
+// newSocket returns nil where nc is something else, or may only look like one. A
+// connection that stays is worth more to set up; nc is not to be used any more.
+func newSocket(nc net.Conn, stays bool) *socket {
 	var half halfConn
 	switch nc := nc.(type) {
 	case *net.UnixConn:
 		half = nc
+		if stays {
+			if q := newQuietConn(nc); q != nil {
+				half = q
+			}
+		}
 	case *net.TCPConn:
 		half = nc
 	default:

@@ -279,19 +279,19 @@ func (t *Transport) dial(ctx context.Context) (*clientConn, error) {
 		// than need be of which the application reads nothing.
 		_ = u.SetWriteBuffer(plainBuffer)
 	}
-	c := newClientConn(nc, &t.loops)
-	c.keep, c.hold = t.Keep || t.Flow, t.Hold
+	c := newClientConn(nc, t.Keep || t.Flow, &t.loops)
+	c.hold = t.Hold
 	c.gone, c.idle = t.connGone, t.connIdle
 	if t.Flow {
 		if err := c.negotiate(ctx); err != nil {
-			nc.Close()
+			c.nc.Close()
 			return nil, err
 		}
 	}
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
-		nc.Close()
+		c.nc.Close()
 		return nil, errClosed
 	}
 	if t.conns == nil {
