@@ -14,13 +14,16 @@ import (
 	"time"
 )
 
-// besides are handlers that both engines run; what goes over the wire must be
-// the same but for the order of fields and the size of chunks.
-var besides = []struct {
+// A beside is a handler that both engines run.
+type beside struct {
 	why     string
 	handler http.HandlerFunc
 	raw     string // "" is get
-}{
+}
+
+// besides are handlers that both engines run; what goes over the wire must be
+// the same but for the order of fields and the size of chunks.
+var besides = []beside{
 	{"nothing", func(w http.ResponseWriter, r *http.Request) {}, ""},
 	{"a small body gets its length and type", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>") }, ""},
 	{"several writes", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "a"); fmt.Fprint(w, "b") }, ""},
@@ -149,32 +152,33 @@ var besides = []struct {
 var testTime = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func TestBesideNetHTTP(t *testing.T) {
-	for _, b := range besides {
-		raw := b.raw
-		if raw == "" {
-			raw = get
+	var now beside
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/next" && now.raw != "" {
+			io.WriteString(w, "next")
+			return
 		}
-		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/next" && b.raw != "" {
-				io.WriteString(w, "next")
-				return
+		now.handler(w, r)
+	})
+	std := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	l := newListener()
+	done := make(chan error, 1)
+	go func() { done <- std.Serve(l) }()
+	// Received below.
+	serve(t, &Server{Handler: h}, func(own *memListener) {
+		for _, now = range slices.Concat(besides, besidesOfConnections) {
+			raw := now.raw
+			if raw == "" {
+				raw = get
 			}
-			b.handler(w, r)
-		})
-		var own, net string
-		serve(t, &Server{Handler: h}, func(l *memListener) { own = l.talk(raw+get, 1<<20) })
-		std := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
-		l := newListener()
-		done := make(chan error, 1)
-		go func() { done <- std.Serve(l) }()
-		// Received below.
-		net = l.talk(raw+get, 1<<20)
-		std.Close()
-		<-done
-		if a, n := plain(t, own), plain(t, net); !slices.Equal(a, n) {
-			t.Errorf("%s:\nengine   %q\nnet/http %q", b.why, a, n)
+			a, n := plain(t, own.talk(raw+get, 1<<20)), plain(t, l.talk(raw+get, 1<<20))
+			if !slices.Equal(a, n) {
+				t.Errorf("%s:\nengine   %q\nnet/http %q", now.why, a, n)
+			}
 		}
-	}
+	})
+	std.Close()
+	<-done
 }
 
 // plain is the answers of a connection in a form that can be compared: of

@@ -283,7 +283,7 @@ func (b *body) short() bool {
 		return true // it is being read, and so it may be to its end
 	}
 	defer b.mu.Unlock()
-	return b.err == nil && (b.chunked || b.left <= maxDrain) || b.err == io.EOF
+	return b.err == nil && (b.chunked || b.left < maxDrain) || b.err == io.EOF
 }
 
 // finish is called when the handler has returned: nothing reads the body after
@@ -308,15 +308,15 @@ func (b *body) finish() bool {
 	return err == io.EOF
 }
 
-// drain reads the rest, at most maxDrain bytes and for drainTime.
+// drain reads the rest, less than maxDrain bytes and for drainTime.
 func (b *body) drain() error {
-	if b.state == inData && b.left > maxDrain && !b.chunked {
+	if b.state == inData && b.left >= maxDrain && !b.chunked {
 		return io.ErrShortBuffer
 	}
 	b.c.in.notAfter(time.Now().Add(drainTime))
 	waste := drains.Get().(*[4096]byte)
 	defer drains.Put(waste)
-	for total := 0; total <= maxDrain; {
+	for total := 0; total < maxDrain; {
 		n, err := b.read(waste[:])
 		if total += n; err != nil {
 			return err
@@ -328,7 +328,7 @@ func (b *body) drain() error {
 var drains = sync.Pool{New: func() any { return new([4096]byte) }}
 
 const (
-	// maxDrain and drainTime bound what is read of a body that the handler
+	// maxDrain, net/http's number, and drainTime bound what is read of a body that the handler
 	// left, to keep the connection; over them it is closed.
 	maxDrain  = 256 << 10
 	drainTime = 5 * time.Second

@@ -104,7 +104,7 @@ func (x *exchange) seal(p []byte, last bool) {
 	}
 	x.decideClose()
 	switch {
-	case x.closes && x.head.minor > 0 && x.status != http.StatusSwitchingProtocols:
+	case x.closes && (x.head.minor > 0 || x.said.close) && x.status != http.StatusSwitchingProtocols:
 		out = append(out, "Connection: close\r\n"...)
 	case x.closes && x.status != http.StatusSwitchingProtocols:
 	case x.connection:
