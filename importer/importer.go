@@ -269,6 +269,15 @@ func name(s string) string {
 	return s[:min(len(s), 48)]
 }
 
+// psgiCommand serves a PSGI application on the socket of descriptor 0, which
+// "plackup -s FCGI" does not: it opens one of its own, with FCGI::ProcManager.
+func psgiCommand(quote func(string) string, script string) string {
+	return quote(`perl -MPlack::Handler::FCGI -MPlack::Util -e "Plack::Handler::FCGI->new->run(Plack::Util::load_psgi(shift))" '` +
+		strings.ReplaceAll(script, "'", `'\''`) + "'")
+}
+
+const psgiNeeds = "needs the modules Plack and FCGI"
+
 // environment is an inline table of variables.
 type environment struct{ names, values []string }
 

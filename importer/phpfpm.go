@@ -131,6 +131,8 @@ func (p *fpmPool) option(key, v string) {
 		p.duration("timeout.slow", key, v)
 	case "chdir":
 		p.chdir = v
+	case "security.limit_extensions":
+		p.extensions(key, v)
 	case "rlimit_files", "rlimit_core", "process.priority":
 		p.limit(key, v)
 	default:
@@ -140,6 +142,24 @@ func (p *fpmPool) option(key, v string) {
 		}
 		p.app.none(key, v, why)
 	}
+}
+
+// extensions are the only ones that PHP runs. Without any php-fpm runs every
+// file, uploads too, which is not offered here.
+func (p *fpmPool) extensions(key, v string) {
+	list := strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == ';' })
+	for _, ext := range list {
+		name, dot := strings.CutPrefix(ext, ".")
+		if !dot || name == "" || strings.ContainsAny(name, `./\%`) {
+			p.app.none(key, v, "not a list of extensions")
+			return
+		}
+	}
+	if len(list) == 0 {
+		p.app.none(key, v, "PHP runs named extensions only, .php if none is named")
+		return
+	}
+	p.app.set("limit_extensions", quoteList(list))
 }
 
 func (p *fpmPool) limit(key, v string) {
@@ -276,7 +296,6 @@ var fpmNone = map[string]string{
 	"catch_workers_output":                     "always: lines go whole to the log",
 	"decorate_workers_output":                  "never: lines go whole to the log",
 	"clear_env":                                "always: workers inherit PATH, HOME, LANG and TZ only, and what env lists",
-	"security.limit_extensions":                "limit_extensions of the app; by default only .php runs",
 	"chroot":                                   "no counterpart: use the unit's RootDirectory=",
 	"prefix":                                   "paths are relative to the configuration's folder",
 	"apparmor_hat":                             "no counterpart",

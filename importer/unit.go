@@ -1,9 +1,6 @@
 package importer
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // Unit reads a configuration of NGINX Unit, the JSON that its control API
 // gives for /config (or the whole of / with "config" in it).
@@ -18,7 +15,7 @@ func Unit(src []byte) (string, error) {
 	if !root.object {
 		return "", &SyntaxError{Text: "not a configuration of Unit: an object is expected"}
 	}
-	u := &unit{draft: newDraft("NGINX Unit"), root: root, apps: map[string]*section{}, taken: map[string]bool{}}
+	u := &unit{draft: newDraft("NGINX Unit"), root: root, apps: map[string]*unitApp{}, taken: map[string]bool{}}
 	u.server = u.section("server")
 	for _, m := range root.members {
 		switch m.name {
@@ -44,7 +41,7 @@ type unit struct {
 	*draft
 	server *section
 	root   node
-	apps   map[string]*section // by Unit's name, "NAME" or "NAME/TARGET"
+	apps   map[string]*unitApp // by Unit's name, "NAME" or "NAME/TARGET"
 	taken  map[string]bool     // "HOST URI", and "URI" for every host
 	depth  int
 }
@@ -107,14 +104,14 @@ func (u *unit) application(unitName string, v node) {
 	}
 }
 
-func (u *unit) app(unitName, as string, v, target node) *section {
+func (u *unit) app(unitName, as string, v, target node) *unitApp {
 	a := &unitApp{unit: u, app: u.section("app." + as), unitName: unitName}
 	a.kind(v)
 	for _, m := range append(append([]member{}, v.members...), target.members...) {
 		a.option(m.name, m.value)
 	}
 	a.finish()
-	return a.app
+	return a
 }
 
 // A route's pieces.
@@ -180,200 +177,4 @@ func (u *unit) forwarded(listener string, m member) {
 	}
 	u.server.none("listeners."+listener+"."+m.name, m.value.source(),
 		"X-Forwarded-For, -Proto and -Host of trusted_proxies are believed; other names of headers are not")
-}
-
-// unitMatch is what a route asks of a request: lists are alternatives.
-type unitMatch struct{ hosts, uris []string }
-
-// maxRouteDepth bounds routes that pass to routes.
-const maxRouteDepth = 8
-
-// pass writes the routes that "pass" leads to.
-func (u *unit) pass(m unitMatch, to string) {
-	u.depth++
-	defer func() { u.depth-- }()
-	kind, rest, _ := strings.Cut(to, "/")
-	switch {
-	case u.depth > maxRouteDepth:
-		u.remark("routes pass to each other too deep: %s", shorten(to))
-	case kind == "applications":
-		app, ok := u.apps[rest]
-		if !ok {
-			u.remark("pass = %s: there is no such application", shorten(to))
-			return
-		}
-		u.write(m, func(r *section) { r.set("app", quote(strings.TrimPrefix(app.name, "app."))) })
-	case kind == "routes":
-		u.steps(m, rest, to)
-	default:
-		u.remark("pass = %s: no counterpart: an HTTP upstream is a proxy's work", shorten(to))
-	}
-}
-
-func (u *unit) steps(m unitMatch, routeName, to string) {
-	routes, ok := u.root.get("routes")
-	if ok && routeName != "" {
-		routes, ok = memberOf(routes, routeName)
-	}
-	if !ok || !routes.array {
-		u.remark("pass = %s: there are no such routes", shorten(to))
-		return
-	}
-	for _, step := range routes.items {
-		match, _ := step.get("match")
-		narrowed, fits := u.narrow(m, match)
-		action, has := step.get("action")
-		if !fits || !has {
-			u.remark("a route is left out: %s", shorten(step.source()))
-			continue
-		}
-		u.action(narrowed, action)
-	}
-}
-
-// memberOf finds a name that may have a "/" in it.
-func memberOf(n node, name string) (node, bool) {
-	for _, m := range n.members {
-		if m.name == name {
-			return m.value, true
-		}
-	}
-	return node{}, false
-}
-
-// narrow adds what a step asks for; what cannot be asked here leaves it out.
-func (u *unit) narrow(m unitMatch, match node) (unitMatch, bool) {
-	if match.array { // alternatives of whole conditions
-		if len(match.items) != 1 {
-			return m, len(match.items) == 0
-		}
-		match = match.items[0]
-	}
-	for _, c := range match.members {
-		list := c.value.texts()
-		for _, p := range list {
-			if strings.HasPrefix(p, "!") {
-				return m, false
-			}
-		}
-		switch {
-		case c.name == "uri" && len(m.uris) == 0:
-			m.uris = list
-		case c.name == "host" && len(m.hosts) == 0:
-			m.hosts = list
-		default:
-			return m, false
-		}
-	}
-	return m, true
-}
-
-func (u *unit) action(m unitMatch, a node) {
-	to, isPass := a.get("pass")
-	share, isShare := a.get("share")
-	switch {
-	case isPass:
-		u.pass(m, to.text())
-	case isShare:
-		u.share(m, a, share)
-		return
-	default:
-		u.remark("an action is left out: %s", shorten(a.source()))
-		return
-	}
-	for _, o := range a.members {
-		if o.name != "pass" {
-			u.remark("action.%s = %s: no counterpart", o.name, shorten(o.value.source()))
-		}
-	}
-}
-
-// share serves files: "/www$uri" is a folder; its fallback follows as a route of its own.
-func (u *unit) share(m unitMatch, a, share node) {
-	list := share.texts()
-	folder, uri := "", false
-	if len(list) > 0 {
-		folder, uri = strings.CutSuffix(list[0], "$uri")
-	}
-	if !uri || strings.Contains(folder, "$") || len(list) > 1 {
-		u.remark("action.share = %s: only one folder with $uri behind it has a counterpart, root", shorten(share.source()))
-		return
-	}
-	fallback, has := a.get("fallback")
-	whole := len(m.uris) == 0 || len(m.uris) == 1 && (m.uris[0] == "/*" || m.uris[0] == "*")
-	if has && whole {
-		u.remark("action.share = %s with a fallback: name the static part in a route of its own before this one", shorten(share.source()))
-	} else {
-		u.write(m, func(r *section) {
-			prefix := ""
-			if p := r.get("path"); strings.HasPrefix(p, `"/`) {
-				prefix = strings.Trim(p, `"`)
-			}
-			// Unit keeps the whole path behind the folder; root has what follows the prefix.
-			r.set("root", quote(strings.TrimRight(strings.TrimRight(folder, "/")+prefix, "/")+"/"))
-		})
-	}
-	for _, o := range a.members {
-		if o.name != "share" && o.name != "fallback" {
-			u.remark("action.%s = %s: no counterpart", o.name, shorten(o.value.source()))
-		}
-	}
-	if has {
-		u.action(m, fallback)
-	}
-}
-
-// write makes a [[route]] for each pair of alternatives.
-func (u *unit) write(m unitMatch, what func(*section)) {
-	hosts, uris := m.hosts, m.uris
-	if len(hosts) == 0 {
-		hosts = []string{""}
-	}
-	if len(uris) == 0 {
-		uris = []string{"/*"}
-	}
-	for _, h := range hosts {
-		for _, uri := range uris {
-			if u.taken["/*"] || u.taken[h+" "+uri] {
-				u.remark("a route for %s%s is left out: an earlier one takes its requests", h, uri)
-				continue
-			}
-			if h == "" {
-				u.taken[uri] = true
-			}
-			u.taken[h+" "+uri] = true
-			r := u.route()
-			if h != "" {
-				if !unitHost.MatchString(h) {
-					r.none("match.host", h, "write a host, or *.DOMAIN")
-				} else {
-					r.set("host", quote(strings.ToLower(h)))
-				}
-			}
-			r.set("path", quote(unitPath(uri)))
-			what(r)
-		}
-	}
-}
-
-var unitHost = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
-
-// unitPath is a pattern of Unit as a route's: a prefix, a whole path or a regexp.
-func unitPath(uri string) string {
-	prefix, star := strings.CutSuffix(uri, "*")
-	switch {
-	case strings.HasPrefix(uri, "~"):
-		return "~ " + uri[1:]
-	case uri == "*":
-		return "/"
-	case star && !strings.Contains(prefix, "*") && strings.HasPrefix(prefix, "/") && strings.HasSuffix(prefix, "/"):
-		return prefix
-	case !strings.Contains(uri, "*") && strings.HasPrefix(uri, "/"):
-		return "= " + uri
-	}
-	parts := strings.Split(uri, "*")
-	for i, p := range parts {
-		parts[i] = regexp.QuoteMeta(p)
-	}
-	return "~ ^" + strings.Join(parts, ".*") + "$"
 }

@@ -15,6 +15,7 @@ type unitApp struct {
 
 	module, callable string
 	script, rootDir  string
+	prefix           string
 	executable       string
 	arguments        []string
 	paths            []string
@@ -43,6 +44,8 @@ func (a *unitApp) option(key string, v node) {
 		a.paths = v.texts()
 	case "home":
 		a.app.set("python", quote(strings.TrimRight(v.text(), "/")+"/bin/python"))
+	case "prefix":
+		a.prefix = strings.TrimRight(v.text(), "/")
 	case "root":
 		a.rootDir = v.text()
 	case "script":
@@ -128,16 +131,14 @@ func (a *unitApp) finish() {
 	case "php":
 		a.app.set("kind", `"php"`)
 		a.app.set("target", quote(a.rootDir))
-		if a.script != "" {
-			a.app.none("script", a.script, "index.php is the front controller: a path without a file goes to it")
-		}
+		a.app.set("fallback", `""`, "Unit had none; where a script was named, the route leads to it")
 	case "external":
 		a.app.set("kind", `"exec"`)
 		a.app.set("target", quote(strings.Join(append([]string{a.executable}, a.arguments...), " ")),
 			"it spoke Unit's own library: build it with frontd's SDK, net/http/fcgi, or for Node.js run it behind a proxy")
 	case "perl":
 		a.app.set("kind", `"exec"`)
-		a.app.set("target", quote("plackup -s FCGI "+a.script), "needs Plack and FCGI")
+		a.app.set("target", psgiCommand(quote, a.script), psgiNeeds)
 	default:
 		a.app.set("kind", `"exec"`)
 		a.app.set("target", quote(a.exampleCommand()), "type "+a.lang+" has no counterpart of its own: name a command that speaks FastCGI on fd 0")
@@ -149,6 +150,37 @@ func (a *unitApp) finish() {
 		}
 	}
 	a.env.write(a.app)
+}
+
+// route has requests go to the application. It sees the whole path, as in Unit,
+// and a script of PHP takes every one.
+func (a *unitApp) route(r *section) {
+	a.lead(r)
+	if a.lang == "php" && a.script != "" {
+		r.set("rewrite", `{ from = "^", to = `+quote("/"+strings.TrimLeft(a.script, "/"))+` }`, "the script takes every path")
+	}
+}
+
+// folderRoute is route where the application's own files are shared: the
+// script takes what is no file.
+func (a *unitApp) folderRoute(r *section) {
+	a.lead(r)
+	if a.script != "" {
+		r.set("fallback", quote("/"+strings.TrimLeft(a.script, "/")))
+	}
+}
+
+func (a *unitApp) lead(r *section) {
+	r.set("app", quote(strings.TrimPrefix(a.app.name, "app.")))
+	path := strings.TrimPrefix(strings.Trim(r.get("path"), `"`), "= ")
+	switch {
+	case a.prefix != "" && (path == a.prefix || strings.HasPrefix(path, a.prefix+"/")):
+		r.set("mount", quote(a.prefix))
+	case a.prefix != "":
+		r.none("prefix", a.prefix, "the route's path does not begin with it: name one that does, with mount")
+	case a.lang == "php" && path != "/" && strings.HasPrefix(r.get("path"), `"/`):
+		r.set("mount", `"/"`)
+	}
 }
 
 func (a *unitApp) exampleCommand() string {
@@ -175,7 +207,6 @@ func (a *unitApp) python() {
 // unitNone says what becomes of the rest.
 var unitNone = map[string]string{
 	"protocol":          "WSGI only: an ASGI application needs its own server behind a proxy",
-	"prefix":            "mount of its route says it",
 	"thread_stack_size": "no counterpart",
 	"isolation":         "user, group, limits, umask of an app; namespaces are the unit's: see deploy/systemd",
 	"stdout":            "what workers print goes to the log, or to output.file",

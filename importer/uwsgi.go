@@ -56,6 +56,8 @@ type uwsgi struct {
 	workers, cheaper string
 	initial, idle    string
 	mounts           [][2]string
+	index            []string
+	checked          string // a folder whose files come before the application
 	statics          [][2]string
 }
 
@@ -188,16 +190,31 @@ func (u *uwsgi) finish() {
 	for _, s := range u.statics {
 		r := u.route()
 		r.set("path", text(dirPath(s[0])))
-		r.set("root", text(s[1]))
+		u.files(r, s[1])
 	}
 	r := u.route()
 	r.set("path", `"/"`)
 	r.set("app", quote(strings.TrimPrefix(u.app.name, "app.")))
+	if u.checked != "" {
+		u.files(r, u.checked)
+	}
 	if len(u.mounts) == 1 {
 		r.set("path", text(dirPath(u.mounts[0][0])))
 		if p := strings.TrimRight(u.mounts[0][0], "/"); p != "" {
 			r.set("mount", text(p))
 		}
+	}
+}
+
+// files gives a route a folder of files.
+func (u *uwsgi) files(r *section, folder string) {
+	r.set("root", text(folder))
+	if len(u.index) > 0 {
+		var quoted []string
+		for _, name := range u.index {
+			quoted = append(quoted, text(name))
+		}
+		r.set("index", "["+strings.Join(quoted, ", ")+"]")
 	}
 }
 

@@ -33,7 +33,7 @@ var uwsgiOptions = map[string]func(u *uwsgi, key, v string){
 	"env": (*uwsgi).variable,
 	"psgi": func(u *uwsgi, _, v string) {
 		u.app.set("kind", `"exec"`)
-		u.app.set("target", text("plackup -s FCGI "+v), "needs Plack and FCGI")
+		u.app.set("target", psgiCommand(text, v), psgiNeeds)
 	},
 	"php-docroot": func(u *uwsgi, _, v string) {
 		u.app.set("kind", `"php"`)
@@ -86,7 +86,9 @@ var uwsgiOptions = map[string]func(u *uwsgi, key, v string){
 	"gid":   func(u *uwsgi, _, v string) { u.gid = v },
 	"umask": func(u *uwsgi, _, v string) { u.app.set("umask", text(v)) },
 
-	"static-map": (*uwsgi).static, "static-map2": (*uwsgi).static,
+	"check-static": func(u *uwsgi, key, v string) { u.before(&u.checked, key, v) },
+	"static-index": func(u *uwsgi, _, v string) { u.index = append(u.index, v) },
+	"static-map":   (*uwsgi).static, "static-map2": (*uwsgi).static,
 	"logto": (*uwsgi).logFile, "logto2": (*uwsgi).logFile, "daemonize": (*uwsgi).logFile,
 	"disable-logging": func(u *uwsgi, _, v string) {
 		if yes(v) {
@@ -204,6 +206,15 @@ func (u *uwsgi) static(key, v string) {
 	u.statics = append(u.statics, [2]string{mount, dir})
 }
 
+// before takes the one folder whose files come before the application.
+func (u *uwsgi) before(folder *string, key, v string) {
+	if *folder != "" {
+		u.app.none(key, v, "a route has one root: give this one a route of its own")
+		return
+	}
+	*folder = v
+}
+
 func (u *uwsgi) logFile(key, v string) {
 	if strings.Contains(v, ":") || yes(v) {
 		u.app.none(key, v, "logs go to stderr, where systemd collects them, or to a file")
@@ -317,8 +328,6 @@ var uwsgiNone = map[string]string{
 	"safe-fd":         "workers inherit nothing but their socket",
 	"cpu-affinity":    "the kernel spreads workers; limits.cpus bounds them",
 	"offload-threads": "the front sends files itself: X-Sendfile with a route's sendfile",
-	"static-index":    "index.html is served for a folder",
-	"check-static":    "add a route with root for the static part",
 	"chown-socket":    "the socket belongs to frontd's user; socket_mode and its group let others in",
 	"cheaper-algo":    "workers follow the queue and the busy ones",
 	"cheaper-step":    "workers follow the queue and the busy ones",
