@@ -31,6 +31,7 @@ type Options struct {
 	Middleware []string
 	Settings   map[string]string
 	Tracebacks bool
+	Template   bool
 }
 
 // A Command runs one worker. Its standard input is to be the listening

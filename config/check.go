@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -71,6 +72,7 @@ var notFor = map[string]string{
 
 	"python":        "go php cgi exec fcgi demo",
 	"middleware":    "go php cgi exec fcgi demo",
+	"preload":       "go php cgi folder exec fcgi demo",
 	"threads":       "php cgi fcgi",
 	"directory":     "demo folder",
 	"env":           "fcgi",
@@ -85,6 +87,9 @@ var notFor = map[string]string{
 	"limits.open_files": "fcgi", "limits.memory": "fcgi", "limits.cpus": "fcgi", "limits.processes": "fcgi",
 	"limits.file_size": "fcgi", "limits.core": "fcgi",
 }
+
+// canPreload is whether workers can be forked from a template here.
+const canPreload = runtime.GOOS == "linux"
 
 func (a *App) meaningless(key string) bool {
 	return slices.Contains(strings.Fields(notFor[key]), string(a.Kind))
@@ -103,6 +108,9 @@ func (r *reader) checkApp(a *App) {
 	r.checkPool(a)
 	if pos, ok := a.Set["fallback"]; ok && a.Kind == KindFCGI && !a.Set.Has("directory") {
 		r.failf(pos, path+".fallback", "means nothing without directory: the files are the server's to find")
+	}
+	if pos, ok := a.Set["preload"]; ok && a.Preload && !canPreload {
+		r.failf(pos, path+".preload", "works on Linux only: elsewhere no process becomes the parent of what a template forks")
 	}
 	if pos, ok := a.Set["new_privileges"]; ok && a.NewPrivileges && a.User == "" {
 		r.failf(pos, path+".new_privileges", "means nothing without user: frontd takes nothing from its own user's workers")

@@ -142,6 +142,7 @@ type App struct {
 	// Middleware are the WSGI middlewares around the app, MODULE:CALLABLE, the
 	// outermost first.
 	Middleware []string
+	Preload    bool // fork the workers from a process that has loaded the app
 	// Handlers say, for KindFolder, what files of an extension are: over
 	// DefaultHandlers. Sorted.
 	Handlers Handlers

@@ -138,12 +138,6 @@ func must[S any](k key[S]) key[S] {
 	return k
 }
 
-// planned are keys of the format that this version refuses by name, so that
-// nobody takes them for a slip of the pen.
-var planned = map[string]bool{
-	"app.preload": true,
-}
-
 // readTable reads every entry of n by its key. What it sets is noted in r.set.
 func readTable[S any](r *reader, n *node, keys []key[S], into *S) {
 	for _, e := range n.entries {
@@ -181,14 +175,6 @@ func keyNames[S any](keys []key[S]) []string {
 
 // unknown reports a key that the table does not have.
 func (r *reader) unknown(e entry, allowed []string) {
-	generic := e.name
-	if r.kind != "" {
-		generic = r.kind + "." + strings.TrimPrefix(e.value.path, r.section+".")
-	}
-	if planned[generic] {
-		r.failf(e.pos, e.value.path, "not yet available in this version")
-		return
-	}
 	hint := didYouMean(e.name, allowed)
 	if where := r.homes[e.name]; hint == "" && where != "" {
 		hint = ", it belongs to " + where

@@ -138,6 +138,8 @@ var appKeys = append([]key[App]{
 		func(a *App) *string { return &a.Python }),
 	field("middleware", list(middleware), `WSGI middleware around the app, "MODULE:CALLABLE", the first one outermost`,
 		func(a *App) *[]string { return &a.Middleware }),
+	field("preload", yesNo, `whether the workers are forked from a process that has imported the app once, so that they share its memory (wsgi, Linux); without it, each imports it for itself`,
+		func(a *App) *bool { return &a.Preload }),
 	field("handlers", handlers, `what a file of an extension is (folder): "wsgi", "cgi", "php", "static", or "off" for nobody's; without it, { ".cgi" = "cgi", ".php" = "php", ".py" = "wsgi" }, and every other file is static`,
 		func(a *App) *Handlers { return &a.Handlers }),
 	field("limit_extensions", list(extension), `the only files that PHP runs, by extension (php, and fcgi with a directory); without it, [".php"]`,

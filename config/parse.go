@@ -89,7 +89,6 @@ type reader struct {
 	warnings Errors
 
 	// The section being read.
-	kind    string // "server", "app", …
 	section string // its path: "app.blog"
 	set     Set
 }
@@ -111,7 +110,7 @@ func (r *reader) mark(e entry) {
 	r.set[strings.TrimPrefix(e.value.path, r.section+".")] = e.pos
 }
 
-func (r *reader) enter(kind, section string, set Set) { r.kind, r.section, r.set = kind, section, set }
+func (r *reader) enter(section string, set Set) { r.section, r.set = section, set }
 
 func (r *reader) config(root *node) *Config {
 	c := Default()
@@ -121,29 +120,29 @@ func (r *reader) config(root *node) *Config {
 	for _, e := range root.entries {
 		switch e.name {
 		case "server":
-			r.enter("server", "server", c.Server.Set)
+			r.enter("server", c.Server.Set)
 			readSection(r, e, serverKeys, &c.Server)
 		case "log":
-			r.enter("log", "log", c.Log.Set)
+			r.enter("log", c.Log.Set)
 			readSection(r, e, logKeys, &c.Log)
 		case "metrics":
-			r.enter("metrics", "metrics", c.Metrics.Set)
+			r.enter("metrics", c.Metrics.Set)
 			readSection(r, e, metricsKeys, &c.Metrics)
 		case "incidents":
-			r.enter("incidents", "incidents", c.Incidents.Set)
+			r.enter("incidents", c.Incidents.Set)
 			readSection(r, e, incidentKeys, &c.Incidents)
 		case "mail":
-			r.enter("mail", "mail", c.Mail.Set)
+			r.enter("mail", c.Mail.Set)
 			readSection(r, e, mailKeys, &c.Mail)
 		case "webhook":
-			r.enter("webhook", "webhook", c.Webhook.Set)
+			r.enter("webhook", c.Webhook.Set)
 			readSection(r, e, webhookKeys, &c.Webhook)
 		case "app":
 			c.Apps = r.apps(e)
 		case "route":
 			c.Routes = r.routes(e)
 		default:
-			r.enter("", "", nil)
+			r.enter("", nil)
 			r.unknown(e, []string{"server", "log", "metrics", "incidents", "mail", "webhook", "app", "route"})
 		}
 	}
@@ -175,7 +174,7 @@ func (r *reader) apps(e entry) []*App {
 		}
 		a := DefaultApp()
 		a.Name, a.Pos = in.name, in.pos
-		r.enter("app", in.value.path, a.Set)
+		r.enter(in.value.path, a.Set)
 		readTable(r, in.value, appKeys, a)
 		if a.Directory == "" {
 			a.Directory = r.dir
@@ -206,7 +205,7 @@ func (r *reader) routes(e entry) []*Route {
 		}
 		route := defaultRoute()
 		route.Pos = in.pos
-		r.enter("route", in.path, route.Set)
+		r.enter(in.path, route.Set)
 		readTable(r, in, routeKeys, route)
 		routes = append(routes, route)
 	}

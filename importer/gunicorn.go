@@ -216,7 +216,7 @@ var gunicornSettings = map[string]func(g *gunicorn, name string, v pyValue){
 	"forwarded_allow_ips": (*gunicorn).forwarded, "proxy_allow_ips": (*gunicorn).forwarded,
 	"preload_app": func(g *gunicorn, name string, v pyValue) {
 		if v.truth() {
-			g.app.none(name, v.source, "each worker imports the application itself; new ones are ready before the old ones go")
+			g.app.set("preload", "true", "reload imports anew, too")
 		}
 	},
 	"reload": func(g *gunicorn, name string, v pyValue) {

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"context"
+	"errors"
 	"syscall"
 	"time"
 )
@@ -12,18 +14,70 @@ func (s *slot) queue(message) phase {
 	return phaseQueued
 }
 
-// launch starts a process. It has one of the group's turns, which goes back
-// when the process is ready or is not going to be.
+// launch starts a process, or has it made. It has one of the group's turns,
+// which goes back when the process is ready or is not going to be.
 func (s *slot) launch(message) phase {
 	s.turn = nil
-	w, err := newGeneration(s)
-	if err != nil {
+	if s.socket != nil { // the one before may have changed the mode that it shares with the next
+		if err := setBlocking(s.socket.File()); err != nil {
+			return s.begin(made{err: err})
+		}
+	}
+	if s.plan.spec.Preload {
+		return s.fork()
+	}
+	proc, pid, err := s.group.sup.launch(s.plan.spec, s.listener())
+	return s.begin(made{proc, pid, err})
+}
+
+// fork has the plan's template make the process. It may have to load first.
+func (s *slot) fork() phase {
+	ctx, cancel := context.WithCancel(context.Background())
+	forked := make(chan made, 1)
+	s.forked, s.giveUp, s.asked = forked, cancel, message{}
+	go func() {
+		// Its end is received by the loop, from forked.
+		proc, pid, err := s.group.fork(ctx, s.plan, s.listener())
+		forked <- made{proc, pid, err}
+	}()
+	return phaseForking
+}
+
+// abandon has no process made. If it has been, it is killed.
+func (s *slot) abandon(m message) phase {
+	s.giveUp()
+	s.asked = m
+	return phaseForking
+}
+
+// take takes what the template has made.
+func (s *slot) take(m message) phase {
+	s.giveUp()
+	s.forked, s.giveUp = nil, nil
+	switch {
+	case !s.retire:
+		return s.begin(m.made)
+	case m.made.err != nil:
 		s.plan.release()
-		why := &StartError{Worker: s.identity(), Err: err}
+		return phaseGone
+	}
+	s.phase = s.begin(m.made) // starting, as kill finds it
+	return s.kill(s.asked)
+}
+
+// begin takes up a process that was started, or tells why there is none.
+func (s *slot) begin(m made) phase {
+	if m.err != nil {
+		s.plan.release()
+		why, ok := errors.AsType[*StartError](m.err) // of the template
+		if !ok {
+			why = &StartError{Worker: s.identity(), Err: m.err}
+		}
 		s.group.count(CauseStartFailed)
 		s.fail(why)
-		return s.follow(why, s.pause(nil, 0))
+		return s.follow(why, s.pause(why.Exit, 0))
 	}
+	w := newGeneration(s, m)
 	s.worker = w
 	s.mu.Lock()
 	if s.status.Worker.Generation != 0 { // there was one before

@@ -24,6 +24,12 @@ type engine struct {
 	launcher []string // argv; empty: none
 	cgroup   *Cgroup  // nil: none
 	leaves   atomic.Uint64
+
+	adoption sync.Once // of orphans
+	adoptErr error     // set by it
+
+	mu       sync.Mutex // guards the field below
+	children map[int]bool
 }
 
 // oomSample is how often the out-of-memory counters are read. A kill is told
@@ -34,7 +40,10 @@ func newEngine(o Options) (*engine, error) {
 	if o.Cgroup != nil && len(o.Launcher) == 0 {
 		return nil, errors.New("a control group takes a launcher")
 	}
-	e := &engine{jobs: make(chan func()), quit: make(chan struct{}), launcher: o.Launcher, cgroup: o.Cgroup}
+	e := &engine{
+		jobs: make(chan func()), quit: make(chan struct{}), launcher: o.Launcher, cgroup: o.Cgroup,
+		children: map[int]bool{},
+	}
 	e.running.Go(e.spawner) // close waits for it
 	if len(o.Guard) > 0 {
 		g, err := startGuard(o.Guard)
@@ -47,7 +56,7 @@ func newEngine(o Options) (*engine, error) {
 	e.oom.sample()
 	e.running.Go(e.watchOOM) // close waits for it
 	if os.Getpid() == 1 {
-		e.running.Go(func() { reapOrphans(e.quit) }) // close waits for it
+		e.running.Go(func() { reapOrphans(e.quit, e.owns) }) // close waits for it
 	}
 	return e, nil
 }
@@ -75,6 +84,29 @@ func (e *engine) spawner() {
 			return
 		}
 	}
+}
+
+// own notes a child that is waited for: its end is for whoever waits, not for
+// the reaper of orphans. It reports whether the child is new.
+func (e *engine) own(pid int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := e.children[pid]
+	e.children[pid] = true
+	return !known
+}
+
+func (e *engine) owns(pid int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.children[pid]
+}
+
+// disown forgets a child that has been reaped.
+func (e *engine) disown(pid int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.children, pid)
 }
 
 func (e *engine) watchOOM() {

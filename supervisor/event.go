@@ -2,13 +2,15 @@ package supervisor
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// A Worker names one process: one generation of one slot of one group. It is
-// a value; comparing Generation tells a worker from its successor.
+// A Worker names one process: one generation of one slot of one group, or a
+// template, whose Slot is TemplateSlot. It is a value; comparing Generation tells
+// a worker from its successor.
 type Worker struct {
 	App        string
 	Slot       int
@@ -19,10 +21,14 @@ type Worker struct {
 }
 
 func (w Worker) String() string {
-	if w.PID == 0 {
-		return fmt.Sprintf("%s/%d", w.App, w.Slot)
+	slot := strconv.Itoa(w.Slot)
+	if w.Slot == TemplateSlot {
+		slot = "template"
 	}
-	return fmt.Sprintf("%s/%d pid %d", w.App, w.Slot, w.PID)
+	if w.PID == 0 {
+		return fmt.Sprintf("%s/%s", w.App, slot)
+	}
+	return fmt.Sprintf("%s/%s pid %d", w.App, slot, w.PID)
 }
 
 // An EventKind says what happened to a worker.
@@ -38,12 +44,18 @@ const (
 	EventGone               // its process has ended, see Exit
 	EventFailing            // it could not be started, or ended before it was ready, see Err; comes before its Gone
 	EventBackoff            // its slot starts the next one after Delay; comes after Gone or Failing
+
+	// Of a template, whose failing to load is told by the workers that wait for it.
+	EventTemplateReady // it has loaded and forks workers; Reason is what it has to say to the operator, or ""
+	EventTemplateGone  // it has ended, see Exit: the next worker is made by another
+
 	eventKindCount
 )
 
 var eventNames = [eventKindCount]string{
 	EventStarted: "started", EventReady: "ready", EventStopping: "stopping",
 	EventGone: "gone", EventFailing: "failing", EventBackoff: "backoff",
+	EventTemplateReady: "template ready", EventTemplateGone: "template gone",
 }
 
 func (k EventKind) String() string {
@@ -57,12 +69,12 @@ func (k EventKind) String() string {
 type Event struct {
 	Kind   EventKind
 	Worker Worker
-	Exit   *Exit         // Gone always; Failing unless no process could be started
+	Exit   *Exit         // Gone and TemplateGone always; Failing unless no process could be started
 	Err    error         // Failing: a *StartError
 	Delay  time.Duration // Backoff: until the next start
 	Reason string        // Stopping: why, e.g. "stop", "10000 requests"
 	Trial  bool          // Failing: it was to take another's place, which stays
-	Stderr []string      // Gone, Failing: the worker's last lines on stderr, at most 20
+	Stderr []string      // Gone, Failing, TemplateGone: the worker's last lines on stderr, at most 20
 }
 
 // An Exit is the end of a process.
@@ -119,7 +131,8 @@ func roundAge(d time.Duration) time.Duration {
 	return d.Round(10 * time.Microsecond)
 }
 
-// A StartError is a worker that did not come up. It ends that one process;
+// A StartError is a worker that did not come up, or the template that was to
+// make it, which Worker names then. It ends that one process;
 // what becomes of its slot is told by the one who returns it.
 type StartError struct {
 	Worker Worker

@@ -28,6 +28,9 @@ type Group struct {
 	serving []*slot       // those that are meant to stay; the others are ending or on trial
 	stopped bool
 	ended   map[Cause]uint64
+
+	templates map[*template]bool // all that run
+	living    sync.WaitGroup     // they
 }
 
 // A plan is a Spec made ready to be run.
@@ -36,6 +39,10 @@ type plan struct {
 	turns chan struct{} // a token for each worker that may be starting
 
 	failing series
+
+	// Guarded by the group's mu.
+	users    int       // slots that have it
+	template *template // nil: none that can be asked for a worker
 }
 
 func newPlan(spec Spec) *plan {
@@ -52,7 +59,7 @@ func (p *plan) release() { p.turns <- struct{}{} }
 
 func newGroup(sup *Supervisor, name string) *Group {
 	return &Group{
-		sup: sup, name: name, slots: map[int]*slot{},
+		sup: sup, name: name, slots: map[int]*slot{}, templates: map[*template]bool{},
 		changing: make(chan struct{}, 1), stopping: make(chan struct{}),
 	}
 }
@@ -94,6 +101,7 @@ func (g *Group) add(p *plan, t *trial, n int) ([]*slot, error) {
 		}
 		added = append(added, newSlot(g, p, t, number, socket))
 	}
+	p.users += n
 	for _, s := range added {
 		g.slots[s.number] = s
 		go s.run() // Group.Stop, Scale or a Change receives its end, from done
@@ -107,6 +115,8 @@ func (g *Group) forget(s *slot) {
 	defer g.mu.Unlock()
 	delete(g.slots, s.number)
 	g.serving = slices.DeleteFunc(g.serving, func(o *slot) bool { return o == s })
+	s.plan.users--
+	g.outdate(s.plan)
 }
 
 // Scale changes how many workers run. More: it returns when the first process
@@ -236,9 +246,9 @@ func (g *Group) all() []*slot {
 }
 
 // Stop stops the workers in parallel: Stopping event, Drain, TERM to the
-// process group, KILL after StopTimeout. When ctx ends, or when Stop is called
-// once more, what is left is killed at once. It returns when all are gone and
-// the sockets removed; the error is ctx's if it came to that.
+// process group, KILL after StopTimeout, and the template last. When ctx ends,
+// or when Stop is called once more, what is left is killed at once. It returns
+// when all are gone and the sockets removed; the error is ctx's if it came to that.
 func (g *Group) Stop(ctx context.Context) error {
 	return g.shut(ctx, g.stopBegins())
 }
@@ -266,6 +276,7 @@ func (g *Group) shut(ctx context.Context, force bool) error {
 		haltAll(slots)
 		err = fmt.Errorf("app %q: stopped by force: %w", g.name, err)
 	}
+	g.endTemplates(ctx, force)
 	g.sup.forget(g)
 	return err
 }

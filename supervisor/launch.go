@@ -118,7 +118,7 @@ func (s *Supervisor) preflight(spec *Spec) error {
 
 // tryLaunch runs a launcher that only tries.
 func tryLaunch(launcher []string, order launchOrder) error {
-	ours, theirs, err := socketPair()
+	ours, theirs, err := socketPair(syscall.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
@@ -137,11 +137,11 @@ func tryLaunch(launcher []string, order launchOrder) error {
 	return err
 }
 
-// socketPair makes two connected sockets: ours, on which deadlines work, and
-// one for a process.
-func socketPair() (ours, theirs *os.File, err error) {
+// socketPair makes two connected sockets, of a kind such as SOCK_STREAM: ours,
+// on which deadlines work, and one for a process.
+func socketPair(kind int) (ours, theirs *os.File, err error) {
 	syscall.ForkLock.RLock() // no fork between the two
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, kind, 0)
 	if err == nil {
 		syscall.CloseOnExec(fds[0])
 		syscall.CloseOnExec(fds[1])

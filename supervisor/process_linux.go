@@ -37,6 +37,7 @@ func (c *child) reap() (*os.ProcessState, error) {
 	c.release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.engine.disown(c.proc.Pid) // while nobody else can have its number
 	state, err := c.proc.Wait()
 	c.reaped = true
 	return state, err
@@ -125,9 +126,10 @@ func parseOOMCounter(b []byte) int64 {
 // it for an orphan: its owner, if it has one in this program, is faster.
 const orphanGrace = time.Second
 
-// reapOrphans does process 1's duty, which is to reap all that died and whose
-// parents did so before. Our own children are left to whoever started them.
-func reapOrphans(quit <-chan struct{}) {
+// reapOrphans does process 1's duty, and that of who adopts orphans, which is to
+// reap all that died and whose parents did so before. Our own children are left
+// to whoever started them.
+func reapOrphans(quit <-chan struct{}, owned func(pid int) bool) {
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, syscall.SIGCHLD)
 	defer signal.Stop(died)
@@ -144,7 +146,7 @@ func reapOrphans(quit <-chan struct{}) {
 		if again != nil {
 			continue // a pass is due
 		}
-		seen = reapSeen(seen)
+		seen = reapSeen(seen, owned)
 		if len(seen) > 0 {
 			again = time.NewTimer(orphanGrace)
 		}
@@ -158,10 +160,13 @@ type zombie struct {
 }
 
 // reapSeen reaps the dead children that were seen in the pass before, and
-// returns the others.
-func reapSeen(seen map[zombie]bool) map[zombie]bool {
+// returns the others. Those that are owned are none of its business.
+func reapSeen(seen map[zombie]bool, owned func(pid int) bool) map[zombie]bool {
 	fresh := map[zombie]bool{}
 	for _, z := range zombies(os.Getpid()) {
+		if owned(z.pid) {
+			continue
+		}
 		if seen[z] {
 			syscall.Wait4(z.pid, nil, syscall.WNOHANG, nil)
 		} else {

@@ -21,6 +21,7 @@ func adjustOOMScore(string, int) {}
 // two its number could in theory become another's; Linux does better.
 func (c *child) reap() (*os.ProcessState, error) {
 	state, err := c.proc.Wait()
+	c.engine.disown(c.proc.Pid)
 	c.mu.Lock()
 	c.reaped = true
 	c.mu.Unlock()
@@ -38,4 +39,4 @@ func (*oomWatch) sample()        {}
 func (*oomWatch) happened() bool { return false }
 
 // reapOrphans has nothing to do: a container's process 1 is a thing of Linux.
-func reapOrphans(quit <-chan struct{}) { <-quit }
+func reapOrphans(quit <-chan struct{}, _ func(int) bool) { <-quit }

@@ -105,6 +105,7 @@ func (c *Change) TakeOver() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.before, g.plan = g.plan, c.next
+	g.outdate(c.before) // it may have had no workers
 	g.serving = append(slices.Clip(g.serving), c.fresh...)
 	return nil
 }

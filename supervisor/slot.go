@@ -39,6 +39,9 @@ type slot struct {
 	stopc  <-chan struct{}
 	haltc  <-chan struct{}
 	passed <-chan struct{} // while proved: the trial's end
+	forked <-chan made     // while forking
+	giveUp func()          // while forking: has forked deliver soon
+	asked  message         // while forking: the stop or halt that came meanwhile
 	retire bool            // after this process there will be none
 	row    row
 	marks  []chan struct{} // tried or taken, to be closed by publish
@@ -54,6 +57,13 @@ type ending struct {
 	cause  Cause
 	reason string
 	hung   bool // the process holds what will never be done: TERM is given little time
+}
+
+// A made is a process that was started for a slot, or why there is none.
+type made struct {
+	proc process
+	pid  int
+	err  error
 }
 
 // An order is a request to the loop about one generation.
@@ -156,6 +166,8 @@ func (s *slot) next() (m message, taken chan<- bool) {
 			return message{input: inPassed}, nil
 		case <-s.turn:
 			return message{input: inTurn}, nil
+		case m := <-s.forked:
+			return message{input: inForked, made: m}, nil
 		case <-timerC(s.retry):
 			return message{input: inRetry}, nil
 		case <-s.wake:

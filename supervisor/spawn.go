@@ -48,17 +48,14 @@ func (c *child) start(spec *Spec, path string, stdin *os.File) (err error) {
 		Files: []*os.File{stdin, outs[0], outs[1]},
 		Sys:   workerAttr(spec.Credential),
 	}
-	if cg := c.engine.cgroup; cg != nil {
-		if c.leaf, err = cg.leaf(spec.Name, spec.Bounds, c.engine.leaves.Add(1)); err != nil {
-			return err
-		}
-		defer func() {
-			if err != nil {
-				c.leaf.kill()
-				c.leaf.remove()
-			}
-		}()
+	if err := c.openLeaf(spec); err != nil {
+		return err
 	}
+	defer func() {
+		if err != nil {
+			c.dropLeaf()
+		}
+	}()
 	if canLaunch && len(c.engine.launcher) > 0 && (c.leaf != nil || spec.confined() || spec.Credential != nil) {
 		return c.startConfined(spec, path, attr)
 	}
@@ -71,7 +68,11 @@ func (c *child) spawn(path string, args []string, attr *os.ProcAttr) (err error)
 	done := make(chan struct{})
 	e.jobs <- func() {
 		defer close(done)
-		if c.proc, err = os.StartProcess(path, args, attr); err == nil && e.guard != nil {
+		if c.proc, err = os.StartProcess(path, args, attr); err != nil {
+			return
+		}
+		e.own(c.proc.Pid)
+		if e.guard != nil {
 			e.guard.add(c.proc.Pid)
 		}
 	}
@@ -88,7 +89,7 @@ func (c *child) startConfined(spec *Spec, path string, attr *os.ProcAttr) error 
 	if c.leaf != nil {
 		order.Cgroup = c.leaf.path
 	}
-	ours, theirs, err := socketPair()
+	ours, theirs, err := socketPair(syscall.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
@@ -111,6 +112,22 @@ func (c *child) startConfined(spec *Spec, path string, attr *os.ProcAttr) error 
 		return err
 	}
 	return nil
+}
+
+// openLeaf makes the control group of the process, where there are any.
+func (c *child) openLeaf(spec *Spec) (err error) {
+	if cg := c.engine.cgroup; cg != nil {
+		c.leaf, err = cg.leaf(spec.Name, spec.Bounds, c.engine.leaves.Add(1))
+	}
+	return err
+}
+
+// dropLeaf ends a control group that has come to hold no worker.
+func (c *child) dropLeaf() {
+	if c.leaf != nil {
+		c.leaf.kill()
+		c.leaf.remove()
+	}
 }
 
 func (e *engine) environ(spec *Spec) []string {

@@ -54,6 +54,18 @@ type Spec struct {
 	Nice   int  // added to our own, -20 to 19
 	Bounds Bounds
 
+	// Preload has the program run once, as a template that loads what all workers
+	// need and forks them, so that they share that memory: template.go has the
+	// protocol. It has the socket of its orders on fd 0, and is started as
+	// a worker would be, when the first one is needed. It takes StartTimeout to
+	// load; an error of it is that of the worker. It ends when the group does,
+	// or when another Spec is in force; without workers it stays. If it dies,
+	// workers stay, and the next start begins with another.
+	//
+	// For that this process becomes the parent of orphans among its descendants
+	// (PR_SET_CHILD_SUBREAPER), and reaps them. Linux only.
+	Preload bool
+
 	// Workers is how many run, 0 or more.
 	Workers int
 
@@ -107,6 +119,8 @@ const (
 	maxWorkers = 4096 // a typing error, not a machine
 )
 
+var errNoPreload = errors.New("preload works on Linux only: elsewhere no process becomes the parent of what a template forks")
+
 // normalized returns a copy of s with its defaults filled in, or what is
 // impossible about it.
 func (s Spec) normalized() (Spec, error) {
@@ -119,6 +133,9 @@ func (s Spec) normalized() (Spec, error) {
 	}
 	if s.SocketDir != "" && s.Listener != nil {
 		errs = append(errs, errors.New("both a socket directory and a shared listener"))
+	}
+	if s.Preload && !canPreload {
+		errs = append(errs, errNoPreload)
 	}
 	errs = append(errs, s.Bounds.check())
 	if s.Dir != "" {

@@ -32,6 +32,7 @@ type phase uint8
 
 const (
 	phaseQueued      phase = iota // waits for one of the group's turns to start
+	phaseForking                  // a template makes the process, or loads before
 	phaseStarting                 // the process runs, Ready has not answered
 	phaseProved                   // Ready has answered, others on the same trial have not
 	phaseServing                  // it has taken over
@@ -44,13 +45,13 @@ const (
 )
 
 var phaseStates = [phaseCount]State{
-	phaseQueued: StateStarting, phaseStarting: StateStarting, phaseProved: StateStarting, phaseServing: StateServing,
+	phaseQueued: StateStarting, phaseForking: StateStarting, phaseStarting: StateStarting, phaseProved: StateStarting, phaseServing: StateServing,
 	phaseDraining: StateStopping, phaseTerminating: StateStopping, phaseKilling: StateStopping,
 	phaseBackoff: StateBackoff, phaseGone: StateGone,
 }
 
 var phaseNames = [phaseCount]string{
-	phaseQueued: "queued", phaseStarting: "starting", phaseProved: "proved", phaseServing: "serving", phaseDraining: "draining",
+	phaseQueued: "queued", phaseForking: "forking", phaseStarting: "starting", phaseProved: "proved", phaseServing: "serving", phaseDraining: "draining",
 	phaseTerminating: "terminating", phaseKilling: "killing", phaseBackoff: "backoff", phaseGone: "gone",
 }
 
@@ -61,6 +62,7 @@ type input uint8
 
 const (
 	inTurn         input = iota // one of the group's turns to start is ours
+	inForked                    // the template has made the process, or has not
 	inReady                     // Ready returned nil
 	inUnready                   // Ready returned an error
 	inStartTimeout              // Ready took longer than StartTimeout
@@ -77,7 +79,7 @@ const (
 )
 
 var inputNames = [inputCount]string{
-	inTurn: "turn", inReady: "ready", inUnready: "unready", inStartTimeout: "start timeout",
+	inTurn: "turn", inForked: "forked", inReady: "ready", inUnready: "unready", inStartTimeout: "start timeout",
 	inExited: "exited", inDrained: "drained", inDeadline: "deadline", inLost: "lost", inRetry: "retry",
 	inPassed: "passed", inKill: "kill", inStop: "stop", inHalt: "halt",
 }
@@ -87,6 +89,7 @@ func (i input) String() string { return inputNames[i] }
 // A message is an input with what came along.
 type message struct {
 	input  input
+	made   made   // forked
 	err    error  // unready
 	exit   Exit   // exited
 	cause  Cause  // stop, halt, kill
@@ -122,7 +125,14 @@ func init() { // not a literal: the actions lead back to the table
 		phaseQueued: {
 			inTurn: (*slot).launch,
 			inStop: (*slot).leave, inHalt: (*slot).leave,
-			inReady: never, inUnready: never, inStartTimeout: never, inExited: never, inDrained: never,
+			inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never, inDrained: never,
+			inDeadline: never, inLost: never, inRetry: never, inPassed: never, inKill: never,
+		},
+		phaseForking: {
+			inForked: (*slot).take,
+			// What is being made is not known yet: it ends as soon as it is.
+			inStop: (*slot).abandon, inHalt: (*slot).abandon,
+			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never, inDrained: never,
 			inDeadline: never, inLost: never, inRetry: never, inPassed: never, inKill: never,
 		},
 		phaseStarting: {
@@ -131,21 +141,21 @@ func init() { // not a literal: the actions lead back to the table
 			// Nothing is in its hands yet: there is nothing to drain.
 			inStop: (*slot).terminate,
 			inKill: (*slot).kill, inHalt: (*slot).kill,
-			inTurn: never, inDrained: never, inDeadline: never, inLost: never, inRetry: never, inPassed: never,
+			inTurn: never, inForked: never, inDrained: never, inDeadline: never, inLost: never, inRetry: never, inPassed: never,
 		},
 		phaseProved: {
 			inPassed: (*slot).serve,
 			inExited: (*slot).bury,
 			inStop:   (*slot).terminate, // as above
 			inKill:   (*slot).kill, inHalt: (*slot).kill,
-			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inTurn: never, inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
 			inDeadline: never, inLost: never, inRetry: never,
 		},
 		phaseServing: {
 			inExited: (*slot).bury,
 			inStop:   (*slot).drain,
 			inKill:   (*slot).kill, inHalt: (*slot).kill,
-			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inTurn: never, inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
 			inDeadline: never, inLost: never, inRetry: never, inPassed: never,
 		},
 		phaseDraining: {
@@ -153,7 +163,7 @@ func init() { // not a literal: the actions lead back to the table
 			inExited: (*slot).bury,
 			inStop:   ignore,
 			inKill:   (*slot).kill, inHalt: (*slot).kill,
-			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inLost: never, inRetry: never,
+			inTurn: never, inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inLost: never, inRetry: never,
 			inPassed: never,
 		},
 		phaseTerminating: {
@@ -161,23 +171,23 @@ func init() { // not a literal: the actions lead back to the table
 			inExited:   (*slot).bury,
 			inStop:     ignore,
 			inKill:     (*slot).kill, inHalt: (*slot).kill,
-			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inTurn: never, inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
 			inLost: never, inRetry: never, inPassed: never,
 		},
 		phaseKilling: {
 			inExited: (*slot).bury, inLost: (*slot).bury,
 			inStop: ignore, inHalt: ignore, inKill: ignore,
-			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
+			inTurn: never, inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inDrained: never,
 			inDeadline: never, inRetry: never, inPassed: never,
 		},
 		phaseBackoff: {
 			inRetry: (*slot).queue,
 			inStop:  (*slot).leave, inHalt: (*slot).leave,
-			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
+			inTurn: never, inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
 			inDrained: never, inDeadline: never, inLost: never, inPassed: never, inKill: never,
 		},
 		phaseGone: { // the loop has ended: nobody takes inputs
-			inTurn: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
+			inTurn: never, inForked: never, inReady: never, inUnready: never, inStartTimeout: never, inExited: never,
 			inDrained: never, inDeadline: never, inLost: never, inRetry: never, inPassed: never,
 			inKill: never, inStop: never, inHalt: never,
 		},

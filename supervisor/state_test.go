@@ -125,7 +125,11 @@ func walk(t *testing.T, ph phase, in input) {
 		<-s.turn
 	}
 	was := s.worker
-	s.phase = table[ph][in](s, message{input: in, reason: "test"})
+	m := message{input: in, reason: "test"}
+	if in == inForked {
+		m.made = forkedByTemplate(f)
+	}
+	s.phase = table[ph][in](s, m)
 	hasProcess := s.phase >= phaseStarting && s.phase <= phaseKilling
 	if hasProcess != (s.worker != nil) {
 		t.Errorf("in %v with process %v", s.phase, s.worker != nil)
@@ -135,10 +139,15 @@ func walk(t *testing.T, ph phase, in input) {
 			t.Errorf("then in %v, where %v can come: %v; the table says never: %v", s.phase, i, armed(s, i), isNever(s.phase, i))
 		}
 	}
-	if turns := len(s.plan.turns); (s.phase == phaseStarting) != (turns == 0) {
+	holds := s.phase == phaseForking || s.phase == phaseStarting
+	if turns := len(s.plan.turns); holds != (turns == 0) {
 		t.Errorf("in %v with %d turns to start left, want it to hold the one while starting", s.phase, turns)
 	}
 	switch {
+	case ph == phaseForking && (in == inHalt || in == inStop):
+		if s.phase != ph { // until it is known what was made
+			t.Errorf("%v leads to %v", in, s.phase)
+		}
 	case in == inHalt && was != nil && s.phase != phaseKilling, in == inHalt && was == nil && s.phase != phaseGone:
 		t.Errorf("halt leads to %v", s.phase)
 	case s.phase == phaseKilling && !slices.Contains(f.last.signals, syscall.SIGKILL):
@@ -147,6 +156,54 @@ func walk(t *testing.T, ph phase, in input) {
 		t.Error("terminating, and no TERM was sent")
 	case in == inExited && s.worker != nil:
 		t.Error("the process ended and is still there")
+	}
+}
+
+// forkedByTemplate is what a template has made.
+func forkedByTemplate(f *fakes) made {
+	f.last = &fakeProcess{ends: make(chan Exit, 1)}
+	return made{proc: f.last, pid: 1000}
+}
+
+// TestForkingEnds walks what the table's cells alone do not show: how a slot
+// ends that was asked to while its process was made.
+func TestForkingEnds(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		asked bool
+		made  func(*fakes) made
+		want  phase
+	}{
+		{"not made", false, func(*fakes) made { return made{err: os.ErrNotExist} }, phaseBackoff},
+		{"not made, and not wanted", true, func(*fakes) made { return made{err: context.Canceled} }, phaseGone},
+		{"made, and not wanted", true, forkedByTemplate, phaseKilling},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakes{}
+				s := slotIn(t, f, phaseForking)
+				if c.asked {
+					s.retire = true
+					s.phase = table[s.phase][inStop](s, message{input: inStop, cause: CauseStopped})
+				}
+				s.phase = table[s.phase][inForked](s, message{input: inForked, made: c.made(f)})
+				if s.phase != c.want || s.forked != nil {
+					t.Errorf("in %v, want %v", s.phase, c.want)
+				}
+				if turns := len(s.plan.turns); turns != 1 {
+					t.Errorf("%d turns to start left, want its own back", turns)
+				}
+				for _, e := range f.events {
+					if c.asked && e.Kind == EventFailing {
+						t.Error("what was asked for is told as a failure")
+					}
+				}
+				if s.worker != nil {
+					f.last.end()
+					s.worker.close()
+				}
+			})
+		})
 	}
 }
 
@@ -163,6 +220,8 @@ func armed(s *slot, in input) bool {
 	switch in {
 	case inTurn:
 		return s.turn != nil
+	case inForked:
+		return s.forked != nil
 	case inReady, inUnready:
 		return w.ready != nil
 	case inStartTimeout:
@@ -208,6 +267,10 @@ func slotIn(t *testing.T, f *fakes, ph phase) *slot {
 		phaseStarting: {inTurn}, phaseProved: {inTurn, inReady}, phaseServing: {inTurn, inReady},
 		phaseDraining: {inTurn, inReady, inStop}, phaseTerminating: {inTurn, inStop}, phaseKilling: {inTurn, inKill},
 		phaseBackoff: {inTurn, inExited}, phaseGone: {inHalt},
+	}
+	if ph == phaseForking { // without a template, which is a process
+		<-s.turn
+		s.turn, s.forked, s.giveUp, s.phase = nil, make(chan made, 1), func() {}, phaseForking
 	}
 	for _, in := range way[ph] {
 		switch in {

@@ -65,22 +65,13 @@ func (e notReadyError) Error() string {
 func (e notReadyError) Unwrap() error { return e.err }
 func (notReadyError) Timeout() bool   { return true }
 
-// newGeneration starts a process for s.
-func newGeneration(s *slot) (*generation, error) {
-	if s.socket != nil { // the one before may have changed the mode that it shares with the next
-		if err := setBlocking(s.socket.File()); err != nil {
-			return nil, err
-		}
-	}
-	proc, pid, err := s.group.sup.launch(s.plan.spec, s.listener())
-	if err != nil {
-		return nil, err
-	}
-	w := &generation{id: s.identity(), proc: proc, tail: new(tail)}
+// newGeneration takes up a process that was started for s.
+func newGeneration(s *slot, m made) *generation {
+	w := &generation{id: s.identity(), proc: m.proc, tail: new(tail)}
 	w.id.Generation = s.group.generations.Add(1)
-	w.id.PID = pid
+	w.id.PID = m.pid
 	w.id.Started = time.Now()
-	return w, nil
+	return w
 }
 
 // begin takes up what accompanies the process: its output, its end, the

@@ -44,6 +44,9 @@ type Options struct {
 	Middleware []string
 	// Settings are what an application finds in environ["frontd.config"].
 	Settings map[string]string
+	// Template has the process fork workers that share what it has loaded, by the
+	// protocol of supervisor/template.go on descriptor 0, in the place of serving.
+	Template bool
 	// Tracebacks has each uncaught exception told once more on the request's
 	// FCGI_STDERR, as a line for ParseTraceback. For a web server that takes it out.
 	Tracebacks bool
@@ -90,6 +93,9 @@ func Command(o Options) (path string, args []string, env []string, err error) {
 	args = []string{host, o.Target, "--directory", dir, "--threads", strconv.Itoa(max(o.Threads, 1))}
 	if o.Dev {
 		args = append(args, "--dev")
+	}
+	if o.Template {
+		args = append(args, "--template")
 	}
 	if o.Tracebacks {
 		args = append(args, "--tracebacks")

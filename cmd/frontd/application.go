@@ -151,7 +151,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	cmd, err := hostedApp(c).Command(app.Options{
 		Threads: threadsOf(c), Python: c.Python, Self: path, SelfArgs: []string{appworkerName},
 		Dev: a.dev, Found: docroot(c) != "" || c.Folder != "", Middleware: c.Middleware, Settings: settingsOf(c),
-		Tracebacks: a.incidents != nil,
+		Tracebacks: a.incidents != nil, Template: a.preloads(c),
 	})
 	if err != nil {
 		return supervisor.Spec{}, err
@@ -159,7 +159,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	spec := supervisor.Spec{
 		Name: a.name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir,
 		Env:     slices.Concat(baseEnv(), procsEnv(c), cmd.Env, c.Environ()),
-		Workers: workersOf(c), SocketDir: dir,
+		Workers: workersOf(c), SocketDir: dir, Preload: a.preloads(c),
 		Ready: func(ctx context.Context, w supervisor.Worker) error { return a.ready(ctx, w, c, cmd.Concurrency) },
 		Drain: a.drain, Surge: c.Surge,
 
@@ -170,6 +170,10 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 	}
 	return spec, confine(&spec, c)
 }
+
+// preloads says whether workers are forked from a template. In development one
+// worker is the rule, and a change is there faster without a process in between.
+func (a *application) preloads(c *config.App) bool { return c.Preload && !a.dev }
 
 // workerArgs is a worker's argv: §2.2 wants the program's base name first.
 func workerArgs(cmd app.Command) []string {

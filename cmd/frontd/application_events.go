@@ -40,6 +40,13 @@ func (a *application) event(e supervisor.Event) {
 		a.gone(log, e)
 	case supervisor.EventFailing:
 		a.failing(log, e)
+	case supervisor.EventTemplateReady:
+		log.Info("template ready", "took", time.Since(e.Worker.Started).Round(time.Millisecond))
+		if e.Reason != "" {
+			log.Warn(e.Reason)
+		}
+	case supervisor.EventTemplateGone:
+		a.templateGone(log, e)
 	case supervisor.EventBackoff:
 		if e.Delay > 0 {
 			a.paused(e.Worker.Slot, e.Delay)
@@ -114,6 +121,21 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 		return
 	}
 	log.Warn("worker gone", said...)
+}
+
+// templateGone tells of the end of the process that workers are forked from.
+// Those that there are stay; the next start makes another.
+func (a *application) templateGone(log *slog.Logger, e supervisor.Event) {
+	a.incidents.templateGone(a.name, e.Worker.PID)
+	switch {
+	case !e.Exit.Ready:
+		log.Debug("template gone", "exit", e.Exit.String()) // the workers that it was to make tell
+		return
+	case e.Exit.Cause == supervisor.CauseStopped:
+		log.Info("template gone", "exit", e.Exit.String())
+		return
+	}
+	log.Warn("template gone, workers stay", "exit", e.Exit.String())
 }
 
 // describeFlights names requests, each once: one that the same process has

@@ -20,6 +20,8 @@ const (
 type tails struct {
 	mu sync.Mutex // guards the fields below
 	of map[int]*lastWords
+
+	templates map[string]int // that ended last, by application
 }
 
 type lastWords struct {
@@ -103,6 +105,20 @@ func (t *tails) end(pid int) string {
 		return string(l.fatal)
 	}
 	return string(l.lines)
+}
+
+// templateGone keeps what a template has said until the application's next one
+// ends: the workers that waited for it are told of later.
+func (t *tails) templateGone(app string, pid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if before, ok := t.templates[app]; ok {
+		delete(t.of, before)
+	}
+	if t.templates == nil {
+		t.templates = make(map[string]int)
+	}
+	t.templates[app] = pid
 }
 
 func (t *tails) forget(pid int) {

@@ -167,7 +167,11 @@ func (in *incidents) notStarted(a *application, e supervisor.Event) {
 		return
 	}
 	lines := strings.Join(e.Stderr, "\n") + "\n"
-	if tail := in.tails.end(e.Worker.PID); e.Worker.PID != 0 && tail != "" {
+	pid := e.Worker.PID
+	if start, ok := errors.AsType[*supervisor.StartError](e.Err); ok {
+		pid = start.Worker.PID // of the template, where that did not load
+	}
+	if tail := in.tails.end(pid); pid != 0 && tail != "" {
 		lines = tail
 	}
 	p := incident.Report{
@@ -183,6 +187,14 @@ func (in *incidents) notStarted(a *application, e supervisor.Event) {
 	if i := in.record(p); i != nil {
 		a.setStartIncident(i.ID)
 	}
+}
+
+// templateGone is told of a template's end, and of one that did not load.
+func (in *incidents) templateGone(app string, pid int) {
+	if in == nil {
+		return
+	}
+	in.tails.templateGone(app, pid)
 }
 
 // startDetail is why a worker did not come up, without how long it took: in

@@ -41,6 +41,16 @@ type appReport struct {
 	Ended   map[string]uint64 `json:"ended,omitempty"` // workers, by cause
 	Rate    *rateReport       `json:"rate,omitempty"`
 	Workers []workerReport    `json:"workers"`
+
+	Template *templateReport `json:"template,omitempty"`
+}
+
+// A templateReport is of the process that workers are forked from.
+type templateReport struct {
+	PID    int     `json:"pid"`
+	Uptime float64 `json:"uptime_seconds"`
+	RSS    int64   `json:"rss_bytes"`
+	CPU    float64 `json:"cpu_seconds"`
 }
 
 // A stateReport is how many workers are in each state. Each is in one.
@@ -158,6 +168,9 @@ func (a *application) report(now time.Time) appReport {
 		r.add(wr, w.State)
 	}
 	r.Ended = endedBy(group)
+	if t, rss, ok := group.Template(); ok {
+		r.Template = &templateReport{t.PID, now.Sub(t.Started).Seconds(), rss, cpuTime(t.PID).Seconds()}
+	}
 	return r
 }
 

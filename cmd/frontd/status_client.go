@@ -93,6 +93,9 @@ func printApp(w io.Writer, a *appReport) {
 	if a.Failing != "" {
 		fmt.Fprintf(w, "  failing: %s\n", strings.ReplaceAll(a.Failing, "\n", "\n    "))
 	}
+	if t := a.Template; t != nil {
+		fmt.Fprintf(w, "  template %d, up %v, RSS %s\n", t.PID, seconds(t.Uptime), mebibytes(t.RSS))
+	}
 	if len(a.Workers) == 0 {
 		return
 	}

@@ -1,6 +1,9 @@
 """Hosts a WSGI application on the listening socket at descriptor 0.
 
 Run as: python3 PATH/TO/frontd_wsgi MODULE[:CALLABLE] [--directory DIR] [--threads N] [--dev]
+
+With --template descriptor 0 is no listening socket but one of orders to fork
+workers that have theirs: see template.py.
 """
 
 import os
@@ -21,7 +24,7 @@ import gc  # noqa: E402
 import json  # noqa: E402
 import signal  # noqa: E402
 
-from frontd_wsgi import environ, fresh, gateway, host, loader, report  # noqa: E402
+from frontd_wsgi import environ, fresh, gateway, host, loader, report, template  # noqa: E402
 from frontd_wsgi.errors import log  # noqa: E402
 
 # Exit status of a host whose application could not be loaded.
@@ -39,7 +42,10 @@ def main():
 
     settings = json.loads(os.environ.pop("FRONTD_SETTINGS", "{}"))
 
-    listener = host.take_listener()
+    if options.template:
+        mould, listener = template.Template(), None
+    else:
+        mould, listener = None, host.take_listener()
     peers = host.allowed_peers()
     if options.dev:
         fresh.watch(sys.path[0])
@@ -49,6 +55,10 @@ def main():
         log("cannot load the application: %s" % e)
         return LOAD_FAILED
     settle()
+    if mould is not None:
+        if not mould.fork_workers():
+            return 0
+        listener = host.take_listener()
 
     handler = gateway.Gateway(app, report.Reporter(options.dev, options.tracebacks))
     server = host.Host(listener, handler, environ.constants(options.threads, settings), options.threads, peers)
@@ -76,6 +86,7 @@ def parse_arguments():
     parser.add_argument("--middleware", action="append", default=[], metavar="MODULE:CALLABLE",
                         help="wraps the application; the first one given is the outermost")
     parser.add_argument("--tracebacks", action="store_true", help="tell exceptions in a line of JSON as well")
+    parser.add_argument("--template", action="store_true", help="fork workers by the orders that come on descriptor 0")
     parser.add_argument("--dev", action="store_true", help="show tracebacks, with local variables, to the client")
     options = parser.parse_args()
     if not 1 <= options.threads <= 1024:
