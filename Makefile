@@ -15,7 +15,7 @@ DESTDIR  ?=
 UNITS    := frontd.service frontd.socket frontd@.service frontd-pool@.service
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install deb test test-go soak counterparts bench bench-go fuzz lint clean
+.PHONY: help run build install deb test test-go soak counterparts bench bench-go pgo fuzz lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ counterparts: # the web servers and runtimes that the tests run against
 	@sh scripts/counterparts.sh
 
 test-go:
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -pgo=off -timeout 20m ./...
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	@sh scripts/fuzz.sh $(FUZZTIME)
@@ -69,6 +69,9 @@ soak: ## mixed traffic, faults and reloads for SOAK (default 30m, or 8h): nothin
 
 bench: ## ours beside the peers that are installed, in one run: see bench/README.md (BENCH='-sides ...' for a part)
 	$(GO) run ./bench $(BENCH)
+
+pgo: ## cmd/frontd/default.pgo anew, on a machine with nothing else to do; wants wrk, python3, php-cgi
+	@GO='$(GO)' sh scripts/pgo.sh
 
 bench-go: ## Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./fcgi ./front
