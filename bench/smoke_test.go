@@ -138,7 +138,7 @@ func TestUsage(t *testing.T) {
 // buildFrontd builds what the harness runs; cmd is not imported by anyone.
 func buildFrontd(t *testing.T, dir string) string {
 	t.Helper()
-	out, err := exec.Command("go", "build", "-o", dir, "github.com/frontd/frontd/cmd/frontd").CombinedOutput()
+	out, err := exec.Command("go", "build", "-pgo=off", "-o", dir, "github.com/frontd/frontd/cmd/frontd").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
