@@ -2,6 +2,7 @@ package front
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -130,6 +131,32 @@ func TestHostileRequests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Floods of fields are refused when their limit is over, not when they end.
+func TestFloodsOfFields(t *testing.T) { // H10
+	for why, raw := range map[string]string{
+		"a million fields":             strings.Repeat("a:\r\n", 1e6),
+		"a hundred thousand cookies":   "Cookie: " + strings.Repeat("a=b; ", 1e5) + "\r\n",
+		"names as different as can be": fieldsOf(20000),
+	} {
+		open(t, Config{}, ServerConfig{}, func(w http.ResponseWriter, r *http.Request) { t.Errorf("%s: was served", why) }, func(d *door) {
+			if got := statuses(t, d.talk("GET / HTTP/1.1\r\nHost: a\r\n"+raw, 1<<20)); !slices.Equal(got, []int{431}) {
+				t.Errorf("%s: answers %v, want 431", why, got)
+			}
+			if len(d.refusals) != 1 || d.refusals[0].Cause != HeadTooLarge {
+				t.Errorf("%s: told of %+v", why, d.refusals)
+			}
+		})
+	}
+}
+
+func fieldsOf(n int) string {
+	var all strings.Builder
+	for i := range n {
+		fmt.Fprintf(&all, "x-%d: y\r\n", i)
+	}
+	return all.String()
 }
 
 func TestGarbageAfterAGoodRequestIsAnsweredInTurn(t *testing.T) { // H2

@@ -222,7 +222,7 @@ func TestGatewayAuthorizer(t *testing.T) {
 	}
 }
 
-func TestGatewaySendsFiles(t *testing.T) {
+func TestGatewaySendsFiles(t *testing.T) { // H15
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("0123456789"), 0o600); err != nil {
 		t.Fatal(err)
