@@ -34,12 +34,12 @@ func (e *engine) adoptOrphans() error {
 }
 
 // fork has the template make a process.
-func (t *template) fork(ctx context.Context, stdin *os.File) (c *child, err error) {
+func (t *template) fork(ctx context.Context, stdin *os.File) (_ *child, err error) {
 	e := t.group.sup.engine
 	if err := e.adoptOrphans(); err != nil {
 		return nil, fmt.Errorf("become the parent of what a template forks: %w", err)
 	}
-	c = &child{engine: e}
+	c := &child{engine: e}
 	outs, err := c.makePipes()
 	if err != nil {
 		return nil, err

@@ -74,6 +74,10 @@ var children = map[string]func(args []string){
 		serveStdin()
 	},
 	"supervise": superviseFamily,
+	"template":  beTemplate,
+	"between":   beBetween,
+	"forked":    beForked,
+	"preload":   supervisePreload,
 	"init":      beInit,
 	// flood writes for ever, as fast as it can, and serves.
 	"flood": func([]string) {
@@ -252,6 +256,9 @@ func (r *record) line(w Worker, stream string, line []byte) {
 	r.change = make(chan struct{})
 }
 
+// patience is how long tests wait for what has to come, on a busy machine too.
+const patience = time.Minute
+
 // wantEvents waits for n events of a kind and returns the n-th.
 func (r *record) wantEvents(why string, kind EventKind, n int) Event {
 	r.t.Helper()
@@ -288,7 +295,7 @@ func (r *record) wantLine(why, start string) (rest string) {
 
 func (r *record) until(why string, ok func() bool) {
 	r.t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(patience)
 	for {
 		r.mu.Lock()
 		done, change := ok(), r.change
@@ -299,7 +306,7 @@ func (r *record) until(why string, ok func() bool) {
 		select {
 		case <-change:
 		case <-timeout:
-			r.t.Fatalf("%s: not within 10 s; events %v, lines %q", why, r.transcript(), r.lines)
+			r.t.Fatalf("%s: not within %v; events %v, lines %q", why, patience, r.transcript(), r.lines)
 		}
 	}
 }

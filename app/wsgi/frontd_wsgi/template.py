@@ -6,6 +6,7 @@ for its report, and ends where the socket does. supervisor/template.go has the
 other side.
 """
 
+import array
 import os
 import socket
 import sys
@@ -75,7 +76,7 @@ class Template:
         in the template when no more are wanted."""
         self._orders.send(b"ready" + loaded_threads())
         while True:
-            message, descriptors, _, _ = socket.recv_fds(self._orders, 64, 8, socket.MSG_CMSG_CLOEXEC)
+            message, descriptors = receive(self._orders)
             if not message:
                 return False
             if message != b"fork" or len(descriptors) != 4:
@@ -140,6 +141,18 @@ class Template:
             os._exit(1)  # not wanted any more
         report.close()
         self._hooks.run()
+
+
+def receive(orders):
+    """Returns a message and the descriptors that came along. socket.recv_fds
+    would do, if it did not leave its flags out: no program is to inherit them."""
+    message, ancillary, _, _ = orders.recvmsg(64, socket.CMSG_SPACE(8 * array.array("i").itemsize),
+                                              socket.MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data[:len(data) - len(data) % descriptors.itemsize])
+    return message, list(descriptors)
 
 
 def take_orders():
