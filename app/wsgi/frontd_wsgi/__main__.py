@@ -24,7 +24,7 @@ import gc  # noqa: E402
 import json  # noqa: E402
 import signal  # noqa: E402
 
-from frontd_wsgi import environ, fresh, gateway, host, loader, report, template  # noqa: E402
+from frontd_wsgi import environ, frameworks, fresh, gateway, host, loader, report, template  # noqa: E402
 from frontd_wsgi.errors import log  # noqa: E402
 
 # Exit status of a host whose application could not be loaded.
@@ -60,7 +60,9 @@ def main():
             return 0
         listener = host.take_listener()
 
-    handler = gateway.Gateway(app, report.Reporter(options.dev, options.tracebacks))
+    reporter = report.Reporter(options.dev, options.tracebacks)
+    frameworks.listen(reporter)
+    handler = gateway.Gateway(app, reporter)
     server = host.Host(listener, handler, environ.constants(options.threads, settings), options.threads, peers)
     server.take_signals()  # one that still loads the application dies of them
     return server.run()

@@ -33,10 +33,13 @@ class Reporter:
 
     def text(self, exc):
         """Returns what goes to the log: the traceback, and the line for programs if wanted."""
-        text = self.traceback(exc)
-        if self._lines:
-            text += LINE_PREFIX + json.dumps(_describe(exc, self.dev, MAX_CAUSES)) + "\n"
-        return text
+        return self.traceback(exc) + self.line(exc)
+
+    def line(self, exc):
+        """Returns the line for programs, "" if it is not wanted."""
+        if not self._lines:
+            return ""
+        return LINE_PREFIX + json.dumps(_describe(exc, self.dev, MAX_CAUSES)) + "\n"
 
     def traceback(self, exc):
         """Returns the traceback without the host's own frames at its top."""
