@@ -65,7 +65,7 @@ http {
 
 func wholeApache(t testing.TB, dir, snippet string) string {
 	modules := ""
-	for _, m := range []string{"mpm_event", "authz_core", "setenvif", "headers", "proxy", "proxy_fcgi"} {
+	for _, m := range []string{"mpm_event", "authz_core", "setenvif", "headers", "proxy", "proxy_fcgi", "proxy_http"} {
 		path := "/usr/lib/apache2/modules/mod_" + m + ".so"
 		counterpart.Need(t, path)
 		modules += fmt.Sprintf("LoadModule %s_module %s\n", m, path)
@@ -77,9 +77,6 @@ func wholeApache(t testing.TB, dir, snippet string) string {
 // start runs the web server in front of the socket, and returns its site.
 func (s webServer) start(t testing.TB, socket string) site {
 	t.Helper()
-	program := counterpart.Find(t, s.name)
-	dir := counterpart.Dir(t)
-	unprivileged := unprivileged(t, dir)
 	b, err := os.ReadFile(filepath.Join("../../configs", s.snippet))
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +87,15 @@ func (s webServer) start(t testing.TB, socket string) site {
 	if strings.Contains(text, s.port[0]) || !strings.Contains(text, socket) {
 		t.Fatalf("%s has no %q or no %q to replace", s.snippet, s.port[0], snippetSocket)
 	}
+	return s.run(t, port, text)
+}
+
+// run runs the web server with a configuration for this port.
+func (s webServer) run(t testing.TB, port int, text string) site {
+	t.Helper()
+	program := counterpart.Find(t, s.name)
+	dir := counterpart.Dir(t)
+	unprivileged := unprivileged(t, dir)
 	file := filepath.Join(dir, "config")
 	write(t, file, s.whole(t, dir, text))
 	cmd := exec.Command(program, s.args(dir, file)...)
