@@ -46,7 +46,7 @@ func (x *Exchange) loadSession(of *session.Sessions, r *http.Request) (err error
 		return err
 	}
 	// The header's map is this request's, its slices may be the server's.
-	if kept := of.Cookie.Without(r.Header["Cookie"], x.tls()); len(kept) > 0 {
+	if kept := of.Cookie.Without(r.Header["Cookie"]); len(kept) > 0 {
 		r.Header["Cookie"] = kept
 	} else {
 		delete(r.Header, "Cookie")

@@ -105,19 +105,20 @@ func cutName(pair, name string) (value string, ok bool) {
 }
 
 // Without returns the Cookie fields without the session's own, for the worker:
-// an application that prints what it is sent gives no session away. The
-// fields themselves stay as they are.
-func (c *Cookie) Without(fields []string, tls bool) []string {
-	name := c.sentName(tls)
+// an application that prints what it is sent gives no session away, neither the
+// one that the same browser has without TLS. The fields themselves stay as they are.
+func (c *Cookie) Without(fields []string) []string {
 	var kept []string
 	for _, field := range fields {
-		if !strings.Contains(field, name) {
+		if !strings.Contains(field, c.Name) {
 			kept = append(kept, field)
 			continue
 		}
 		var pairs []string
 		for pair := range strings.SplitSeq(field, ";") {
-			if _, ours := cutName(pair, name); !ours {
+			_, plain := cutName(pair, c.Name)
+			_, secure := cutName(pair, hostPrefix+c.Name)
+			if !plain && !secure {
 				pairs = append(pairs, strings.Trim(pair, " \t"))
 			}
 		}

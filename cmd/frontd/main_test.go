@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 		"gofcgi":    goFCGI,
 		"counting":  counting,
 		"detached":  detached,
+		"failing":   failing,
 		"misbehave": misbehave,
 	})
 }

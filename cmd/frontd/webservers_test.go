@@ -55,7 +55,7 @@ func wholeNginx(t testing.TB, dir, snippet string) string {
 	}
 	write(t, filepath.Join(dir, "frontd_fastcgi_params"), string(params))
 	return fmt.Sprintf(`daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr notice;
-events { worker_connections 64; }
+events { worker_connections 256; }
 http {
   access_log off; client_body_temp_path %[1]s/body; fastcgi_temp_path %[1]s/fcgi;
   proxy_temp_path %[1]s/proxy; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/frontd/frontd/incident"
+	"github.com/frontd/frontd/internal/counterpart"
+)
+
+// A mishap is a request that fails, and what becomes of it.
+type mishap struct {
+	name, method, path string
+	status             int
+	ownPage            bool // of the application: its error_page
+	idInHead           bool // the answer is the application's own, with the incident's ID in its head
+
+	kind     incident.Kind
+	language string // of the traceback
+	title    string // a part of it
+	inmost   string // "function: line of source" of the innermost frame, a part of it
+	cause    string // type of the exception that it came of
+	signal   string
+	stacks   string // a part of what the worker was doing
+}
+
+var mishaps = []mishap{
+	{name: "Flask raises", method: http.MethodPost, path: "/raise", status: 500, idInHead: true, kind: incident.Exception,
+		language: "python", title: "SoldOut: no more of tea", inmost: `take: raise SoldOut("no more of " + item)`, cause: "KeyError"},
+	{name: "PHP fatal", path: "/php/fatal.php", status: 500, idInHead: true, kind: incident.Exception,
+		language: "php", title: "Call to undefined function vat()", inmost: `total: return vat($cart);`},
+	{name: "Perl dies", path: "/perl/die", status: 502, ownPage: true, kind: incident.BadAnswer,
+		language: "perl", title: "no funds", inmost: `: die "no funds";`},
+	{name: "Go panics", path: "/go/panic", status: 500, idInHead: true, kind: incident.Exception,
+		language: "go", title: "runtime error: invalid memory address or nil pointer dereference", inmost: "cmd/frontd.priceOf: "},
+	{name: "segfault", path: "/segfault", status: 502, ownPage: true, kind: incident.Crash,
+		language: "python", title: "Segmentation fault", inmost: "string_at: return _string_at(ptr, size)", signal: "SIGSEGV"},
+	{name: "out of memory", path: "/memory", status: 500, idInHead: true, kind: incident.Exception,
+		language: "python", title: "MemoryError", inmost: "memory: return str(len(bytearray(size)))"},
+	{name: "timeout", path: "/slow", status: 504, ownPage: true, kind: incident.Timeout,
+		title: "GET http://", stacks: "wait_for_the_bank"},
+}
+
+// fail makes the request, as a browser with secrets in its hands.
+func (r *running) fail(f mishap) (fetched, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if f.method != "" {
+		method, body = f.method, strings.NewReader(url.Values{"item": {"tea"}, "password": {"hunter2"}}.Encode())
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+f.path+"?token=hunter2&item=cup", body)
+	if err != nil {
+		return fetched{}, err
+	}
+	if f.method != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	req.Header.Set("Accept", "text/html")
+	req.Header.Set("Cookie", "id=hunter2")
+	req.Header.Set("Authorization", "Bearer hunter2")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return fetched{}, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return fetched{resp.StatusCode, resp.Header, string(b)}, err
+}
+
+// incidents are those that the daemon has kept.
+func (r *running) incidents() (list []incident.Summary) {
+	r.t.Helper()
+	f := controlFlag{path: r.control}
+	if err := f.call(r.t.Context(), http.MethodGet, "/incidents", &list); err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}
+
+// awaitIncident waits for the one that a request is in, and until enough of it
+// has come together.
+func (r *running) awaitIncident(what, request string, whole func(*incident.Incident) bool) (found *incident.Incident) {
+	r.t.Helper()
+	counterpart.Await(r.t, "the incident of "+what, patience, func() error {
+		f := controlFlag{path: r.control}
+		found = new(incident.Incident)
+		err := f.call(r.t.Context(), http.MethodGet, "/incidents/"+url.PathEscape(request), found)
+		if err == nil && !whole(found) {
+			err = fmt.Errorf("not yet all of it: %+v", found)
+		}
+		return err
+	})
+	return found
+}
+
+// Each way to fail, in four languages: what the client gets, the incident, the mail
+// and the call that tell of it, and what the terminal shows; and no secret in
+// any of them.
+func TestIncidents(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	apps := layFailing(t, dir)
+	told := newReceiver(t, dir)
+	r := serve(t, dir, configure(t, dir, apps+told.settings(dir))...)
+	for _, f := range mishaps {
+		t.Run(f.name, func(t *testing.T) {
+			r, told := *r, told.of(t)
+			r.t = t
+			a, err := r.fail(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := r.awaitIncident(f.name, a.header.Get("X-Request-Id"), f.whole)
+			f.checkAnswer(t, a, i.ID)
+			f.check(t, i)
+			post := told.awaitPost(i.ID)
+			// Of a crash it is told before it is sure what has become of the request.
+			if post.event != "new" || post.Kind != f.kind || post.Request == nil && len(post.InFlight) == 0 {
+				t.Errorf("the hook got %q: %+v", post.event, post.Incident)
+			}
+			m, raw := told.awaitMail(i.ID)
+			if m.Header.Get("To") != "<ops@example.com>" || m.Header.Get("X-Frontd-Incident") == "" {
+				t.Errorf("the mail is %s", raw)
+			}
+			out, err := r.command("incidents", "show", i.ID)
+			if err != nil || !strings.Contains(out, f.title) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			js, err := json.Marshal([]any{i, post.Incident, raw, out})
+			if err != nil || strings.Contains(string(js), "hunter2") {
+				t.Errorf("a secret was told: %s", js)
+			}
+		})
+	}
+	// Who failed is well again, and the same once more is the same.
+	for path, want := range map[string]string{"/": "flask", "/perl/": "perl", "/go/": "go"} {
+		if a := r.get(path); a.body != want+" is well\n" {
+			t.Errorf("%s: %d %q", path, a.status, a.body)
+		}
+	}
+	// Perl's library ends the request before its process ends: that is one more.
+	before := r.incidents()
+	if len(before) != len(mishaps)+1 {
+		t.Errorf("%d incidents, want %d: %+v", len(before), len(mishaps)+1, before)
+	}
+	if _, err := r.fail(mishaps[0]); err != nil {
+		t.Fatal(err)
+	}
+	counterpart.Await(t, "the first once more", patience, func() error {
+		list := r.incidents()
+		if len(list) != len(before) || list[0].Count != 2 {
+			return fmt.Errorf("%+v", list)
+		}
+		return nil
+	})
+}
+
+// whole says whether all parts of it are there: some come after the answer.
+func (f *mishap) whole(i *incident.Incident) bool {
+	return i.Request != nil && (f.stacks == "" || len(i.Stacks) > 0)
+}
+
+func (f *mishap) checkAnswer(t *testing.T, a fetched, id string) {
+	t.Helper()
+	if a.status != f.status {
+		t.Errorf("status %d, want %d: %s", a.status, f.status, a.body)
+	}
+	if got := a.header.Get("X-Incident-Id"); f.idInHead && got != id {
+		t.Errorf("the head names incident %q, want %q", got, id)
+	}
+	want := fmt.Sprintf("The shop is shut (%d). Tell us %s of ", f.status, id)
+	if f.ownPage && !strings.Contains(a.body, want) {
+		t.Errorf("the page is %q, want %q in it", a.body, want)
+	}
+	if strings.Contains(a.body, "SoldOut") || strings.Contains(a.body, "no funds") || strings.Contains(a.body, ".py") {
+		t.Errorf("a stranger is told more than that: %s", a.body)
+	}
+}
+
+func (f *mishap) check(t *testing.T, i *incident.Incident) {
+	t.Helper()
+	if i.Kind != f.kind || !strings.Contains(i.Title(), f.title) {
+		t.Errorf("%s %q, want %s %q", i.Kind, i.Title(), f.kind, f.title)
+	}
+	if i.Worker == nil || i.Worker.PID == 0 || i.Worker.Signal != f.signal {
+		t.Errorf("its worker: %+v", i.Worker)
+	}
+	if f.stacks != "" && !strings.Contains(strings.Join(i.Stacks, "\n"), f.stacks) {
+		t.Errorf("it was doing %q", i.Stacks)
+	}
+	if f.language == "" {
+		return
+	}
+	trace := i.Traceback
+	if trace == nil || trace.Language != f.language || len(trace.Frames) == 0 {
+		t.Fatalf("traceback %+v; raw %q, stderr %q, last lines %q", trace, i.Raw, i.Stderr, i.LastLines)
+	}
+	last := trace.Frames[len(trace.Frames)-1]
+	if got := last.Function + ": " + strings.TrimSpace(last.Code); !strings.Contains(got, f.inmost) || last.Line == 0 {
+		t.Errorf("the innermost call is %q of %s:%d, want %q", got, last.File, last.Line, f.inmost)
+	}
+	if f.language != "go" && len(last.Source) < 3 {
+		t.Errorf("no source around it: %+v", last.Source)
+	}
+	if f.cause != "" && (trace.Cause == nil || trace.Cause.Type != f.cause) {
+		t.Errorf("it came of %+v, want %s", trace.Cause, f.cause)
+	}
+}
