@@ -11,7 +11,7 @@ func (u *unit) action(m unitMatch, a node) {
 	if w, ok := a.get("rewrite"); ok {
 		to, ok := unitText(w.text(), nil)
 		if !ok || !strings.HasPrefix(to, "/") {
-			u.remark("an action is left out, whose rewrite is made of the request: %s", shorten(a.source()))
+			u.close(m, 501, "the rewrite is made of the request: "+shorten(a.source()))
 			return
 		}
 		m.rewrite = to
@@ -32,8 +32,32 @@ func (u *unit) action(m unitMatch, a node) {
 		u.rest(a, "return", "location")
 		u.answer(m, a, status)
 	default:
-		u.remark("an action is left out: %s", shorten(a.source()))
+		u.close(m, 501, "an action that is not known: "+shorten(a.source()))
 	}
+}
+
+// close refuses the requests of an action that has no counterpart: passed over,
+// it would leave them to the routes behind it, which may show what it kept.
+func (u *unit) close(m unitMatch, status int64, why string) {
+	m.rewrite, m.fields = "", nil
+	u.write(m, func(r *section) {
+		r.remark("%s", why)
+		r.set("return", "{ status = "+itoa(status)+" }")
+	})
+}
+
+// unitDenies says whether an action keeps its requests away.
+func unitDenies(a node) bool {
+	status, _ := a.get("return")
+	_, leads := a.get("location")
+	code, ok := number(status.text(), 400, 599)
+	return ok && code > 0 && !leads || unitNowhere(a)
+}
+
+// unitNowhere knows a folder that has no files.
+func unitNowhere(a node) bool {
+	share, _ := a.get("share")
+	return strings.HasPrefix(strings.Join(share.texts(), ""), "/dev/null")
 }
 
 // rest names the options of an action that were not taken.
@@ -121,13 +145,13 @@ func (u *unit) answer(m unitMatch, a, status node) {
 	m.rewrite = "" // nobody sees it
 	switch {
 	case !ok:
-		u.remark("action.return = %s: not a status that can be given here", shorten(status.source()))
+		u.close(m, 501, "action.return = "+shorten(status.source())+": not a status that can be given here")
 	case has && slices.Contains([]int64{301, 302, 303, 307, 308}, code) && known && unitLeadsTo(to):
 		u.write(m, func(r *section) {
 			r.set("redirect", "{ to = "+quoteTarget(to)+", status = "+itoa(code)+" }", "the query goes along")
 		})
 	case has:
-		u.remark("an action is left out: %s", shorten(a.source()))
+		u.close(m, 501, "a redirect made of the request: "+shorten(a.source()))
 	default:
 		u.write(m, func(r *section) { r.set("return", "{ status = "+itoa(code)+" }") })
 	}
@@ -178,10 +202,17 @@ func (u *unit) share(m unitMatch, a, share node) {
 	}
 	folder, isFolder := strings.CutSuffix(at, "$uri")
 	isFolder = isFolder && !strings.Contains(folder, "$")
-	isFile := at != "" && !strings.Contains(at, "$") && !strings.HasSuffix(at, "/")
+	isFile := at != "" && !strings.Contains(at, "$")
+	if isFile && (strings.HasSuffix(at, "/") || path.Ext(at) == "") { // before Unit 1.26 a folder had no $uri
+		isFile, isFolder = false, true
+	}
 	u.rest(a, "share", "fallback", "index", "types")
-	app := u.shared(folder, fallback)
+	app, why := u.shared(folder, fallback), ""
 	switch {
+	case unitNowhere(a):
+		m.rewrite = ""
+		u.write(m, func(r *section) { r.set("return", "{ status = 404 }", "share = "+at) })
+		return
 	case app != nil && isFolder && len(list) == 1:
 		// frontd sends the files of a PHP application's folder itself, and never their source.
 		if limited {
@@ -190,19 +221,24 @@ func (u *unit) share(m unitMatch, a, share node) {
 		u.write(m, app.folderRoute)
 		return
 	case len(list) != 1 || !isFolder && !isFile:
-		u.remark("action.share = %s: only one folder with $uri behind it, or one file, has a counterpart, root", shorten(share.source()))
+		why = "action.share = " + shorten(share.source()) + ": only one folder with $uri behind it, or one file, has a counterpart, root"
 	case limited:
-		u.remark("action.share = %s: with types = %s it is left out, for a root sends every file", shorten(share.source()), shorten(types.source()))
+		why = "action.share = " + shorten(share.source()) + ": with types = " + shorten(types.source()) + " it is left out, for a root sends every file"
 	case isFile:
 		m.rewrite = "/" + path.Base(at)
 		u.write(m, func(r *section) { r.set("root", quote(path.Dir(at)+"/")) })
 		return
 	case u.files(m, a, folder, fallback):
 		return
+	default:
+		why = "action.share with fallback = " + shorten(fallback.source()) + ": the files are left out: name them in a route of their own before this one"
 	}
-	if fallback.object { // without its files
-		u.action(m, fallback)
+	if !fallback.object {
+		u.close(m, 404, why)
+		return
 	}
+	u.remark("%s", why)
+	u.action(m, fallback) // without its files
 }
 
 // shared is the PHP application of a fallback whose folder is the one shared.
@@ -221,7 +257,6 @@ func (u *unit) shared(folder string, fallback node) *unitApp {
 func (u *unit) files(m unitMatch, a node, folder string, fallback node) bool {
 	set, ok := u.fallback(folder, fallback)
 	if !ok {
-		u.remark("action.share with fallback = %s: the files are left out: name them in a route of their own before this one", shorten(fallback.source()))
 		return false
 	}
 	u.write(m, func(r *section) {

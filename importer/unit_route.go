@@ -37,7 +37,7 @@ func (u *unit) pass(m unitMatch, to string) {
 	case kind == "routes":
 		u.steps(m, rest, to)
 	default:
-		u.remark("pass = %s: no counterpart: an HTTP upstream is a proxy's work", shorten(to))
+		u.close(m, 501, "pass = "+shorten(to)+": an HTTP upstream is a proxy's work")
 	}
 }
 
@@ -53,9 +53,12 @@ func (u *unit) steps(m unitMatch, routeName, to string) {
 	for _, step := range routes.items {
 		match, _ := step.get("match")
 		action, has := step.get("action")
-		narrowed, fits := u.narrow(m, u.unguarded(match, action))
+		denies := unitDenies(action)
+		narrowed, fits := u.narrow(m, u.unguarded(match, action), denies)
 		switch {
 		case fits == fitsNever:
+		case fits == fitsUnknown && denies:
+			u.remark("A DENIAL IS LEFT OUT, and what it kept away can be reached: %s", shorten(step.source()))
 		case fits == fitsUnknown || !has:
 			u.remark("a route is left out: %s", shorten(step.source()))
 		default:
@@ -109,23 +112,27 @@ const (
 	fitsAll
 )
 
-// narrow adds what a step asks for; what cannot be asked here leaves it out.
-func (u *unit) narrow(m unitMatch, match node) (unitMatch, fit) {
+// narrow adds what a step asks for; what cannot be asked here leaves it out. A
+// denial is not left out for that: it rather denies more.
+func (u *unit) narrow(m unitMatch, match node, denies bool) (unitMatch, fit) {
 	if match.array { // alternatives of whole conditions
 		if len(match.items) != 1 {
 			return m, map[bool]fit{true: fitsAll, false: fitsUnknown}[len(match.items) == 0]
 		}
 		match = match.items[0]
 	}
-	fits := fitsAll
+	fits, wider := fitsAll, false
 	for _, c := range match.members {
-		list := c.value.texts()
-		for _, p := range list {
-			if strings.HasPrefix(p, "!") {
+		list := slices.DeleteFunc(c.value.texts(), func(p string) bool { return strings.HasPrefix(p, "!") })
+		if len(list) < len(c.value.texts()) {
+			if !denies {
 				return m, fitsUnknown
 			}
+			wider = true
 		}
 		switch {
+		case len(list) == 0:
+			wider = true
 		case c.name == "uri" && m.rewrite != "":
 			taken, known := unitTakes(list, m.rewrite)
 			if !known {
@@ -138,9 +145,17 @@ func (u *unit) narrow(m unitMatch, match node) (unitMatch, fit) {
 			m.uris, fits = list, fitsSome
 		case c.name == "host" && len(m.hosts) == 0:
 			m.hosts, fits = list, fitsSome
+		case denies:
+			wider = true
 		default:
 			return m, fitsUnknown
 		}
+	}
+	if wider {
+		if fits == fitsAll {
+			return m, fitsUnknown // it would deny everything
+		}
+		u.remark("a denial has lost a condition, and denies more: %s", shorten(match.source()))
 	}
 	return m, fits
 }
