@@ -33,6 +33,7 @@ type clientConn struct {
 	gone   func(*clientConn) // told once, when the connection takes no further request
 	idle   func(*clientConn) // told when a request has left it fit for another
 	out    connWriter
+	growth growth
 
 	// Stopped: nothing is sent on their channels until they are reset, not even
 	// what was due when they were stopped (package time says so).
@@ -50,6 +51,7 @@ type clientConn struct {
 	mu      sync.Mutex // guards the fields below
 	streams []*stream  // by id-1; nil: the id is free
 	active  int
+	bulk    bool // the last answer was worth a large window
 	turn    int  // the index that the next request starts at, without flow control
 	retired bool // takes no further request
 	err     error
@@ -69,7 +71,10 @@ func newClientConn(nc net.Conn, keep bool, loops *sync.WaitGroup) *clientConn {
 // release frees the id of s, whose end came, and says what becomes of the
 // connection.
 func (c *clientConn) release(s *stream, reusable bool) {
+	grown, bulk := s.fixWindow()
+	c.growth.giveBack(grown)
 	c.mu.Lock()
+	c.bulk = bulk
 	c.streams[s.id-1] = nil
 	c.active--
 	retire := !c.retired && (!reusable || !c.keep)
@@ -112,6 +117,10 @@ func (c *clientConn) begin(s *stream) error {
 		c.streams = append(c.streams, nil)
 	}
 	s.c, s.id = c, uint16(i+1)
+	if c.bulk {
+		s.ahead = c.growth.lend(grownWindow, s.limit)
+		s.limit += s.ahead
+	}
 	s.stdin.window, s.data.window = c.window, c.window
 	if s.onDemand = s.onDemand && c.hold; s.onDemand {
 		s.stdin.window = 0
@@ -146,6 +155,9 @@ func (c *clientConn) send(s *stream, req *Request) error {
 	}
 	sent := w.sent
 	b := AppendBeginRequest(w.pending, s.id, req.Role, flags)
+	if s.ahead > 0 {
+		b = AppendWindow(b, s.id, TypeStdout, uint32(s.ahead))
+	}
 	b = req.Params.appendRecords(b, s.id)
 	if req.Stdin == nil {
 		b = AppendStream(b, TypeStdin, s.id, req.Body)
@@ -277,6 +289,10 @@ func (c *clientConn) negotiate(ctx context.Context) error {
 		c.hold = caps.Hold
 		c.out.timeout = writeTimeout
 		c.out.failed = c.writeFailed
+		if c.sock != nil {
+			c.sock.waits, c.rr.both = c.wakeDirty, c.sock
+			c.sock.widen()
+		}
 	}
 	return nil
 }

@@ -6,21 +6,25 @@ import (
 	"time"
 )
 
-// stdinPiece is how much of a request body moves at once: one full record.
-const stdinPiece = maxFilled
+// How much of a request body moves at once: one full record, or as many as go out
+// in one write where the client sends so fast that they are here.
+const (
+	stdinPiece  = maxFilled
+	stdinPieces = maxBatched
+)
 
 // pump moves the body, and after it the data of a Filter, to the application:
 // no more of it is read from the client than the application has asked for, or
 // the socket takes.
 func (s *stream) pump(stdin, data io.Reader) {
 	defer close(s.pumpDone)
-	buf := stdinPieces.Get().(*[stdinPiece]byte)
-	defer stdinPieces.Put(buf)
-	if stdin != nil && !s.pumpStream(&s.stdin, stdin, buf[:], data == nil) {
+	var buf inputBuffer
+	defer buf.free()
+	if stdin != nil && !s.pumpStream(&s.stdin, stdin, &buf, data == nil) {
 		return
 	}
 	if data != nil {
-		s.pumpStream(&s.data, data, buf[:], true)
+		s.pumpStream(&s.data, data, &buf, true)
 	}
 }
 
@@ -31,17 +35,21 @@ type input struct {
 }
 
 // pumpStream sends src to its end. last says that no stream follows.
-func (s *stream) pumpStream(in *input, src io.Reader, buf []byte, last bool) bool {
+func (s *stream) pumpStream(in *input, src io.Reader, buf *inputBuffer, last bool) bool {
+	n := 0
 	for {
 		room, ok := s.waitWindow(in)
 		if !ok {
 			return false
 		}
-		n, err := src.Read(buf[:min(room, len(buf))])
+		b := buf.after(n, room)
+		b = b[:min(room, len(b))]
+		var err error
+		n, err = src.Read(b)
 		if !s.readDone(in, n, err) {
 			return false
 		}
-		if !s.sendInput(in, buf[:n], err == io.EOF, last) {
+		if !s.sendInput(in, b[:n], err == io.EOF, last) {
 			return false
 		}
 		if err != nil {
@@ -50,7 +58,44 @@ func (s *stream) pumpStream(in *input, src io.Reader, buf []byte, last bool) boo
 	}
 }
 
-var stdinPieces = sync.Pool{New: func() any { return new([stdinPiece]byte) }}
+// An inputBuffer is what a body is read into: of one piece as long as the client
+// sends no faster, so that one who stops for long holds no more.
+type inputBuffer struct {
+	one  *[stdinPiece]byte
+	many *[stdinPieces]byte
+}
+
+var (
+	oneInput   = sync.Pool{New: func() any { return new([stdinPiece]byte) }}
+	manyInputs = sync.Pool{New: func() any { return new([stdinPieces]byte) }}
+)
+
+// after returns the memory for the next read, of at most room bytes, after one of n.
+func (b *inputBuffer) after(n, room int) []byte {
+	many := n >= stdinPiece && room > stdinPiece
+	switch {
+	case many && b.many == nil:
+		b.free()
+		b.many = manyInputs.Get().(*[stdinPieces]byte)
+	case !many && b.one == nil:
+		b.free()
+		b.one = oneInput.Get().(*[stdinPiece]byte)
+	}
+	if b.many != nil {
+		return b.many[:]
+	}
+	return b.one[:]
+}
+
+func (b *inputBuffer) free() {
+	if b.one != nil {
+		oneInput.Put(b.one)
+	}
+	if b.many != nil {
+		manyInputs.Put(b.many)
+	}
+	*b = inputBuffer{}
+}
 
 // waitWindow returns how much of the body may be sent, or false at the end of
 // the request.
@@ -67,7 +112,7 @@ func (s *stream) waitWindow(in *input) (int, bool) {
 	if s.c.window == 0 {
 		return stdinPiece, true
 	}
-	return int(min(in.window, stdinPiece)), true
+	return int(min(in.window, stdinPieces)), true
 }
 
 // readDone takes what a Read of the body gave. A client that broke off is
@@ -98,15 +143,12 @@ func (s *stream) sendInput(in *input, b []byte, end, last bool) bool {
 	if w.waitRoomLocked() != nil || s.over {
 		return false
 	}
-	w.pending = AppendStream(w.pending, in.typ, s.id, b)
-	if end {
-		w.pending = AppendRecord(w.pending, in.typ, s.id, nil)
-	}
 	if end && last {
 		s.mu.Lock()
 		s.stdinDone = true
 		s.mu.Unlock()
 	}
+	w.streamLocked(in.typ, s.id, b, end)
 	// The read loop learns of a lost connection, and tells the consumer: what
 	// the application answered before it left is still to be read.
 	return w.flushLocked() == nil

@@ -6,10 +6,11 @@ import (
 )
 
 // The sizes of a piece: most answers fit the small one, and of many that wait
-// each holds little; a large one is what is worth a write of its own.
+// each holds little; a large one is what is worth a write of its own, and holds the
+// largest record.
 const (
 	smallPiece = 4 << 10
-	largePiece = 128 << 10
+	largePiece = 64 << 10
 )
 
 var (
@@ -17,7 +18,7 @@ var (
 	largePieces = sync.Pool{New: func() any { return new([largePiece]byte) }}
 )
 
-// A piece is a part of an answer, in memory that goes back to where it is from.
+// A piece is a part of an answer or a body, in memory that goes back to where it is from.
 type piece struct {
 	b     []byte
 	small *[smallPiece]byte
@@ -58,10 +59,7 @@ func (q *pieces) append(b []byte) {
 	for len(b) > 0 {
 		n := len(q.list)
 		if n == 0 || len(q.list[n-1].b) == cap(q.list[n-1].b) {
-			if q.list == nil {
-				q.list = q.first[:0]
-			}
-			q.list = append(q.list, newPiece(len(b)))
+			q.push(newPiece(len(b)))
 			n++
 		}
 		last := &q.list[n-1]
@@ -69,6 +67,15 @@ func (q *pieces) append(b []byte) {
 		last.b = append(last.b, b[:k]...)
 		b = b[k:]
 	}
+}
+
+// push puts a piece behind what is there.
+func (q *pieces) push(p piece) {
+	q.size += len(p.b)
+	if q.list == nil {
+		q.list = q.first[:0]
+	}
+	q.list = append(q.list, p)
 }
 
 // pop takes the first piece; there is one.
@@ -79,6 +86,20 @@ func (q *pieces) pop() piece {
 	q.list[n] = piece{}
 	q.list = q.list[:n]
 	return p
+}
+
+// truncate drops what is over n bytes.
+func (q *pieces) truncate(n int64) {
+	for int64(q.size) > n {
+		last := &q.list[len(q.list)-1]
+		over := int(min(int64(len(last.b)), int64(q.size)-n))
+		last.b = last.b[:len(last.b)-over]
+		q.size -= over
+		if len(last.b) == 0 {
+			last.free()
+			q.list = q.list[:len(q.list)-1]
+		}
+	}
 }
 
 func (q *pieces) drop() {

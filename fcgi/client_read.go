@@ -23,7 +23,7 @@ func (r wakingReader) Read(p []byte) (int, error) {
 		}
 		return n, err
 	}
-	c.wakeDirty()
+	c.wakeDirty() // also where the read does not wait: it may go on and on
 	n, err := c.nc.Read(p)
 	if err != nil && n == 0 && !c.readBy.IsZero() && isTimeout(err) {
 		// The deadline was the consumer's, for its own reading.
@@ -161,6 +161,9 @@ func (c *clientConn) stdout(s *stream, h Header) error {
 	for {
 		if c.driver != nil && s.full() {
 			return errPause // its consumer would wait for itself
+		}
+		if n := c.rr.large(); n > 0 {
+			return c.stdoutDirect(s, n)
 		}
 		b, err := c.rr.Chunk()
 		if err != nil || len(b) == 0 {

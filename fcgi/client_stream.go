@@ -16,7 +16,8 @@ type stream struct {
 	// Set by begin.
 	c       *clientConn
 	id      uint16
-	company bool // other requests were on the connection
+	company bool  // other requests were on the connection
+	ahead   int64 // what the window of STDOUT is larger by from the start
 
 	hasBody   bool // there is STDIN or DATA to be pumped
 	hasInput  bool // there is any
@@ -52,6 +53,10 @@ type stream struct {
 	pumpErr     error     // why the body could not be had from the client
 	held        int64     // bytes of the piece that the consumer was given last
 	granted     int64     // bytes it has used up, whose window was not given back yet
+	total       int64     // bytes it has used up in all
+	limit       int64     // the window of STDOUT
+	waited      bool      // the consumer did, since the last grant
+	fixed       bool      // the window grows no more
 	overflow    overflow
 	patience    patience
 	closed      bool          // the consumer wants no more
@@ -66,7 +71,8 @@ type stream struct {
 }
 
 func newStream(req *Request) *stream {
-	s := &stream{stderr: req.Stderr, buffering: req.Buffer, onEnd: req.OnEnd, news: make(chan struct{}, 1)}
+	s := &stream{stderr: req.Stderr, buffering: req.Buffer, onEnd: req.OnEnd, news: make(chan struct{}, 1),
+		limit: DefaultWindow}
 	if s.buffering.Memory <= 0 {
 		s.buffering.Memory = blockWindow
 	}
@@ -91,15 +97,12 @@ func (s *stream) signal() {
 func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stdoutEnded {
-		return protocolErrorf("STDOUT after its end (§3.3)")
+	if err := s.admitLocked(len(b)); err != nil {
+		return err
 	}
 	if s.err != nil {
 		s.cut = true
 		return nil // aborted: nobody wants it
-	}
-	if flow && int64(s.queue.size+len(b))+s.held+s.granted > DefaultWindow {
-		return protocolErrorf("STDOUT of %d bytes beyond its window", s.queue.size+len(b))
 	}
 	s.began = true
 	if flow {
@@ -233,6 +236,7 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 			return s.fetchLocked()
 		}
 		err := s.endLocked()
+		s.waited = s.began
 		s.mu.Unlock()
 		if err != nil {
 			s.c.stopTimer(timer)
@@ -343,13 +347,20 @@ func (s *stream) grant() {
 	}
 	s.mu.Lock()
 	s.granted += s.held
+	s.total += s.held
 	s.held = 0
 	n := s.granted
-	if n < DefaultWindow/2 || s.ended || s.err != nil {
+	if n < s.limit/2 || s.ended || s.err != nil {
 		s.mu.Unlock()
 		return
 	}
 	s.granted = 0
+	if s.waited && !s.fixed {
+		more := s.c.growth.lend(s.limit, s.limit)
+		s.limit += more
+		n += more
+	}
+	s.waited = false
 	s.mu.Unlock()
 	w := &s.c.out
 	w.mu.Lock()

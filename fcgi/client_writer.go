@@ -26,6 +26,7 @@ type connWriter struct {
 
 	// Owned by whoever is writing.
 	rearm time.Time // when the write deadline is to be set anew
+	batch batch
 }
 
 // maxPendingData is how much may wait behind a write before a sender of
@@ -62,16 +63,7 @@ func (w *connWriter) flushLocked() error {
 		w.mu.Unlock()
 		n, err := w.write(buf)
 		w.mu.Lock()
-		w.sent += int64(n)
-		w.spare = buf[:0]
-		if cap(buf) > 2*maxPendingData {
-			w.spare = nil
-		}
-		if err != nil && w.err == nil {
-			w.err = err
-			w.tellFailed(err)
-		}
-		w.drained.Broadcast()
+		w.wroteLocked(buf, int64(n), err)
 	}
 	w.writing = false
 	w.flushLaterLocked()
@@ -120,13 +112,60 @@ func (w *connWriter) flushLaterLocked() {
 // and two timeouts from each: a timer is dearer than a small write. One that
 // has passed without a write does nothing until the next, which sets it anew.
 func (w *connWriter) write(buf []byte) (int, error) {
-	if w.timeout > 0 {
-		if now := time.Now(); now.After(w.rearm) {
-			w.nc.SetWriteDeadline(now.Add(2 * w.timeout))
-			w.rearm = now.Add(w.timeout)
-		}
-	}
+	w.arm()
 	return w.nc.Write(buf)
+}
+
+func (w *connWriter) arm() {
+	if w.timeout <= 0 {
+		return
+	}
+	if now := time.Now(); now.After(w.rearm) {
+		w.nc.SetWriteDeadline(now.Add(2 * w.timeout))
+		w.rearm = now.Add(w.timeout)
+	}
+}
+
+// streamLocked sends b, at most maxBatched bytes, as records of a stream, and if
+// end is true the stream's end, behind what is pending. Where b is large and nobody
+// writes it does so at once, giving the lock up, and copies b nowhere; else
+// flushLocked has to follow.
+func (w *connWriter) streamLocked(t Type, id uint16, b []byte, end bool) {
+	if len(b) < directPiece || w.writing || w.err != nil {
+		w.pending = AppendStream(w.pending, t, id, b)
+		if end {
+			w.pending = AppendRecord(w.pending, t, id, nil)
+		}
+		return
+	}
+	w.writing = true
+	buf := w.pending
+	w.pending = w.spare[:0]
+	w.batch.begin(buf)
+	w.batch.stream(t, id, b)
+	if end {
+		w.batch.header(t, id, 0)
+	}
+	w.mu.Unlock()
+	w.arm()
+	n, err := w.batch.write(w.nc)
+	w.mu.Lock()
+	w.writing = false
+	w.wroteLocked(buf, n, err)
+}
+
+// wroteLocked takes note of what became of a write.
+func (w *connWriter) wroteLocked(buf []byte, n int64, err error) {
+	w.sent += n
+	w.spare = buf[:0]
+	if cap(buf) > 2*maxPendingData {
+		w.spare = nil
+	}
+	if err != nil && w.err == nil {
+		w.err = err
+		w.tellFailed(err)
+	}
+	w.drained.Broadcast()
 }
 
 // fail makes every present and later writer return err.

@@ -31,7 +31,10 @@ import "encoding/binary"
 // FCGI_STDERR), three reserved bytes, a 32-bit increment in network order. The
 // web server grants STDOUT and STDERR, the application STDIN and DATA. A
 // receiver grants what its consumer has taken, and may gather grants: this
-// implementation grants when half a window was taken.
+// implementation grants when half a window was taken. A receiver may also grant
+// more than was taken, to a stream whose consumer waits for its sender, and from
+// the request's beginning: this implementation lets the windows of STDOUT and STDIN
+// grow to 1 MiB each, and those of a connection by 8 MiB together (window.go).
 //
 // 3. Errors. These end the connection: content beyond a window, a window over
 // 2147483647, an increment of zero, a stream type that the sender of the record
@@ -65,9 +68,11 @@ import "encoding/binary"
 // body, and never if it does not. An application that ends the request without having
 // asked gets no end of FCGI_STDIN; without flow mode the web server closes the connection.
 //
-// Why memory is bounded: a connection holds at most one window for each stream of
-// each active request (two on the application's side), the PARAMS of the requests
-// not yet begun, and one bounded output buffer. The number of requests is bounded
+// Why memory is bounded: a connection holds at most one window, as first granted, for
+// each stream of each active request (two on the application's side), what the
+// windows have grown by, the PARAMS of the requests not yet begun, and one bounded
+// output buffer. Content of large records is kept in pieces of 64 KiB that are three
+// quarters full at least. The number of requests is bounded
 // by FCGI_MAX_REQS, above which a request is refused with FCGI_OVERLOADED. Control
 // records are answers to the peer's own records; a peer that asks for more of them
 // than it reads loses its connection.
@@ -99,7 +104,8 @@ const (
 
 // DefaultWindow is the window, in bytes, that each side grants unless told otherwise.
 // A grant comes for half of it: with a smaller one the two ends of a fast stream
-// wake each other for every piece, with a larger one slow readers hold more memory.
+// wake each other for every piece, with a larger one slow readers hold more memory,
+// which is why it only grows for those that keep up.
 const DefaultWindow = 256 << 10
 
 // MaxWindow is what no window may exceed, in bytes.

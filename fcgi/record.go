@@ -6,7 +6,6 @@
 package fcgi
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -197,103 +196,6 @@ func parseEndRequest(b []byte) (appStatus uint32, status ProtocolStatus, err err
 		return 0, 0, protocolErrorf("END_REQUEST of %d bytes, want 8 (§5.5)", len(b))
 	}
 	return binary.BigEndian.Uint32(b), ProtocolStatus(b[4]), nil
-}
-
-// readBufferSize is what one read may take from a connection at once. Larger
-// records pass through it in pieces, so it bounds a connection's memory.
-const readBufferSize = 128 << 10
-
-// A RecordReader reads records from a connection. The content of a record is
-// taken in pieces straight out of the read buffer, so a record's size costs
-// no memory. It never allocates after its making.
-type RecordReader struct {
-	br      *bufio.Reader
-	content int // bytes of the current record's content not yet taken
-	padding int // bytes of its padding not yet skipped
-}
-
-// NewRecordReader returns a reader of the records that r delivers.
-func NewRecordReader(r io.Reader) *RecordReader {
-	return &RecordReader{br: bufio.NewReaderSize(r, readBufferSize)}
-}
-
-// Next goes to the next record, skipping what is left of the one before.
-// It returns io.EOF only where the peer closed between two records, and
-// ErrTruncated where it closed within one.
-func (r *RecordReader) Next() (Header, error) {
-	if err := r.skip(); err != nil {
-		return Header{}, err
-	}
-	b, err := r.br.Peek(HeaderLen)
-	if err != nil {
-		if len(b) > 0 {
-			return Header{}, truncated(err)
-		}
-		return Header{}, err
-	}
-	if b[0] != Version { // §3.3: "This specification documents FCGI_VERSION_1"
-		return Header{}, protocolErrorf("record of version %d, want 1 (§3.3)", b[0])
-	}
-	h := Header{
-		Type:          Type(b[1]),
-		ID:            binary.BigEndian.Uint16(b[2:]),
-		ContentLength: binary.BigEndian.Uint16(b[4:]),
-		PaddingLength: b[6],
-	}
-	r.br.Discard(HeaderLen) // cannot fail: they were just peeked
-	r.content, r.padding = int(h.ContentLength), int(h.PaddingLength)
-	return h, nil
-}
-
-// Chunk returns the next piece of the current record's content, or an empty
-// slice at its end. The piece is valid until the next call of any method.
-func (r *RecordReader) Chunk() ([]byte, error) {
-	if r.content == 0 {
-		return nil, nil
-	}
-	if r.br.Buffered() == 0 {
-		if _, err := r.br.Peek(1); err != nil {
-			return nil, truncated(err)
-		}
-	}
-	b, _ := r.br.Peek(min(r.content, r.br.Buffered()))
-	r.content -= len(b)
-	r.br.Discard(len(b)) // leaves the bytes in place until the next read
-	return b, nil
-}
-
-// Fixed returns the whole content of a record that has a fixed, small body.
-// A longer one is a protocol error: limit is the most that the type allows.
-func (r *RecordReader) Fixed(h Header, limit int) ([]byte, error) {
-	if int(h.ContentLength) > limit {
-		return nil, protocolErrorf("%v of %d bytes, at most %d allowed", h.Type, h.ContentLength, limit)
-	}
-	b, err := r.br.Peek(int(h.ContentLength))
-	if err != nil {
-		return nil, truncated(err)
-	}
-	r.content = 0
-	r.br.Discard(len(b))
-	return b, nil
-}
-
-// Buffered reports whether more of the peer's bytes are already here: a
-// reader that finds none is about to wait.
-func (r *RecordReader) Buffered() bool { return r.br.Buffered() > r.content+r.padding }
-
-// skip goes behind the current record. An error leaves the reader where it came,
-// as everywhere here: with a Read that can go on after one, so can this.
-func (r *RecordReader) skip() error {
-	r.padding += r.content
-	r.content = 0
-	for r.padding > 0 {
-		d, err := r.br.Discard(r.padding)
-		r.padding -= d
-		if err != nil {
-			return truncated(err)
-		}
-	}
-	return nil
 }
 
 // truncated makes an end in the middle of something unmistakable.

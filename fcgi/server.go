@@ -70,7 +70,8 @@ type Server struct {
 	MaxParams int
 
 	// Window is what each stream of a request's input may have under way, in bytes:
-	// the size of its buffer. Zero means DefaultWindow, 256 KiB.
+	// the size of its buffer. Zero means DefaultWindow, 256 KiB, and up to 1 MiB for a
+	// handler that waits for more.
 	Window int
 
 	// WriteTimeout is how long a peer may take nothing of what it is sent. It loses

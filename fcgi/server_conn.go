@@ -16,13 +16,19 @@ import (
 // time and the socket is the window: the loop waits for the handler to take STDIN.
 type serverConn struct {
 	// Immutable.
-	srv *Server
-	nc  net.Conn
-	rr  *RecordReader
+	srv  *Server
+	nc   net.Conn
+	sock *socket // nc, where it is one; else nil
+	rr   *RecordReader
+
+	// Owned by the read loop.
+	untold *serverStream // has more than its reader was told of
 
 	loops    sync.WaitGroup      // handlers and flushers; serve waits for them
 	handlers chan *serverRequest // to goroutines without a request; closed by the read loop
 	idle     atomic.Int32        // how many of these there are
+
+	growth growth // of the windows of input streams
 
 	mu       sync.Mutex // guards the fields below; never held across a read or write
 	reqs     map[uint16]*serverRequest
@@ -40,15 +46,20 @@ type serverConn struct {
 	pending *serverBuffer // nil: nothing to write
 	writing bool          // somebody writes, and will write pending too
 	writeBy time.Time     // the write deadline that is set; of the one that writes
+	batch   batch         // of the one that writes
 	room    sync.Cond     // pending was taken, or err was set, or a request was aborted
 }
 
 func newServerConn(s *Server, nc net.Conn) *serverConn {
-	if sock := newSocket(nc, false); sock != nil {
+	sock := newSocket(nc, false)
+	if sock != nil {
 		nc = sock
 	}
-	c := &serverConn{srv: s, nc: nc, rr: NewRecordReader(nc), reqs: make(map[uint16]*serverRequest),
+	c := &serverConn{srv: s, nc: nc, sock: sock, rr: NewRecordReader(nc), reqs: make(map[uint16]*serverRequest),
 		handlers: make(chan *serverRequest)}
+	if sock != nil {
+		sock.waits, c.rr.both = c.tell, sock
+	}
 	c.room.L = &c.mu
 	return c
 }
@@ -203,6 +214,9 @@ func (c *serverConn) input(r *serverRequest, h Header, s *serverStream) error {
 		return nil
 	}
 	for {
+		if n := c.rr.large(); n > 0 && n <= c.srv.window() && r.started {
+			return c.inputDirect(s, n)
+		}
 		b, err := c.rr.Chunk()
 		if err != nil || len(b) == 0 {
 			return err
@@ -210,6 +224,35 @@ func (c *serverConn) input(r *serverRequest, h Header, s *serverStream) error {
 		if err := s.put(b, r.started); err != nil {
 			return err
 		}
+	}
+}
+
+// inputDirect takes what is left of a large record straight into the memory that
+// the stream's reader gets. The reader is told of it when the connection has no
+// more for now, or when it is worth its while.
+func (c *serverConn) inputDirect(s *serverStream, n int) error {
+	if c.untold != s {
+		c.tell()
+	}
+	p := newPiece(n)
+	m, err := c.rr.into(p.b[:n])
+	p.b = p.b[:m]
+	c.untold = s
+	buffered, broken := s.push(p)
+	if buffered >= tellAt {
+		c.tell()
+	}
+	if broken != nil {
+		return broken
+	}
+	return err
+}
+
+// tell tells the reader of a stream what came for it.
+func (c *serverConn) tell() {
+	if s := c.untold; s != nil {
+		c.untold = nil
+		s.tell()
 	}
 }
 
@@ -330,6 +373,9 @@ func (c *serverConn) negotiate(asked map[string]string) {
 		return
 	}
 	c.flow, c.window = true, n
+	if c.sock != nil {
+		c.sock.widen()
+	}
 }
 
 // drain lets the requests in hand finish and then closes the connection.

@@ -62,7 +62,18 @@ func (c *serverConn) appendControl(b []byte) {
 // for room. The last piece is left pending for the caller to flush.
 func (c *serverConn) stream(r *serverRequest, t Type, a, b []byte) error {
 	for len(a)+len(b) > 0 {
-		n, err := c.reserve(r, t, len(a)+len(b))
+		want := len(a) + len(b)
+		if len(b) >= directPiece {
+			if len(a) == 0 {
+				if n := c.direct(r, t, b); n > 0 {
+					b = b[n:]
+					continue
+				}
+			} else {
+				want = len(a) // a record of its own, so that b need not be copied
+			}
+		}
+		n, err := c.reserve(r, t, want)
 		if err != nil {
 			return err
 		}
@@ -75,6 +86,44 @@ func (c *serverConn) stream(r *serverRequest, t Type, a, b []byte) error {
 		a, b = a[fromA:], b[fromB:]
 	}
 	return nil
+}
+
+// direct writes as much of b as may be sent, behind what is pending and straight
+// out of b, and returns how much that was: 0 where somebody else writes, or the
+// window is nearly used up.
+func (c *serverConn) direct(r *serverRequest, t Type, b []byte) int {
+	n := min(len(b), maxBatched)
+	if window := r.sendWindow(t); c.flow {
+		n = int(min(int64(n), *window))
+	}
+	if n < directPiece || c.writing || c.err != nil || r.sendErr != nil || r.ended {
+		return 0
+	}
+	if c.flow {
+		*r.sendWindow(t) -= int64(n)
+	}
+	before := c.pending
+	c.pending = nil
+	c.writing = true
+	c.mu.Unlock()
+	var head []byte
+	if before != nil {
+		head = before.b
+	}
+	c.batch.begin(head)
+	c.batch.stream(t, r.id, b[:n])
+	err := c.persist(nil)
+	c.mu.Lock()
+	if before != nil {
+		putServerBuffer(before)
+	}
+	c.writing = false
+	c.room.Broadcast()
+	if err != nil {
+		c.failLocked(err)
+	}
+	c.flushLater()
+	return n
 }
 
 // reserve waits until some of want bytes may be appended, and returns how many.
@@ -159,7 +208,7 @@ func (c *serverConn) writeOnce() {
 	c.pending = nil
 	c.room.Broadcast()
 	c.mu.Unlock()
-	err := c.write(buf.b)
+	err := c.persist(buf.b)
 	c.mu.Lock()
 	putServerBuffer(buf)
 	if err != nil {
@@ -167,10 +216,10 @@ func (c *serverConn) writeOnce() {
 	}
 }
 
-// write writes all of b. The peer has WriteTimeout to take something, not all:
+// persist writes all of b, or where that is nil all of the batch. The peer has WriteTimeout to take something, not all:
 // a slow one is not a stuck one. The deadline that is set is mostly one of an
 // earlier write, and moved when it passes: a timer is dearer than a small write.
-func (c *serverConn) write(b []byte) error {
+func (c *serverConn) persist(b []byte) error {
 	timeout := orDefault(c.srv.WriteTimeout, DefaultWriteTimeout)
 	now := time.Now()
 	want := now.Add(timeout)
@@ -181,8 +230,16 @@ func (c *serverConn) write(b []byte) error {
 				return err
 			}
 		}
-		n, err := c.nc.Write(b)
-		if b = b[n:]; err == nil || !isServerTimeout(err) {
+		var n int64
+		var err error
+		if b == nil {
+			n, err = c.batch.write(c.nc)
+		} else {
+			var m int
+			m, err = c.nc.Write(b)
+			b, n = b[m:], int64(m)
+		}
+		if err == nil || !isServerTimeout(err) {
 			return err
 		}
 		if now = time.Now(); n > 0 {

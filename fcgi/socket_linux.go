@@ -17,6 +17,8 @@ type socket struct {
 	// Of the one that reads.
 	tryIn  func(fd uintptr) bool
 	into   []byte
+	behind []byte // goes on where into ends; nil: nothing does
+	waits  func() // if not nil, is called before a read waits
 	got    int
 	inErr  error
 	flight []byte // to be written first
@@ -24,10 +26,12 @@ type socket struct {
 	fresh  bool // nothing can be there to be read before that
 
 	// Of the one that writes.
-	tryOut func(fd uintptr) bool
-	from   []byte
-	put    int
-	outErr error
+	tryOut     func(fd uintptr) bool
+	tryOutList func(fd uintptr) bool
+	from       []byte
+	list       net.Buffers
+	put        int
+	outErr     error
 }
 
 // A halfConn is what net.UnixConn and net.TCPConn both are.
@@ -63,7 +67,7 @@ func newSocket(nc net.Conn, stays bool) *socket {
 		return nil
 	}
 	s := &socket{halfConn: half, raw: raw}
-	s.tryIn, s.tryOut = s.in, s.out
+	s.tryIn, s.tryOut, s.tryOutList = s.in, s.out, s.outList
 	return s
 }
 
@@ -78,6 +82,14 @@ func (s *socket) Read(p []byte) (int, error) {
 		err = s.inErr
 	}
 	return s.got, err
+}
+
+// readBoth fills a and goes on with b, in one read.
+func (s *socket) readBoth(a, b []byte) (int, error) {
+	s.behind = b
+	n, err := s.Read(a)
+	s.behind = nil
+	return n, err
 }
 
 // exchange writes flight and then reads. Nothing is read before it waits: what
@@ -95,11 +107,14 @@ func (s *socket) in(fd uintptr) bool {
 		return s.launch(fd)
 	}
 	for {
-		n, err := readSocket(fd, s.into)
+		n, err := readSocketBoth(fd, s.into, s.behind)
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
+			if s.waits != nil {
+				s.waits()
+			}
 			return false
 		case n == 0 && err == nil:
 			s.inErr = io.EOF
@@ -165,6 +180,61 @@ func (s *socket) out(fd uintptr) bool {
 		}
 	}
 	return true
+}
+
+// writev writes all of v, and cuts what it has written off it.
+func (s *socket) writev(v *net.Buffers) (int64, error) {
+	s.list, s.put, s.outErr = *v, 0, nil
+	err := s.raw.Write(s.tryOutList)
+	if *v = s.list; err == nil {
+		err = s.outErr
+	}
+	s.list = nil
+	return int64(s.put), err
+}
+
+func (s *socket) outList(fd uintptr) bool {
+	for len(s.list) > 0 {
+		n, err := writeSocketList(fd, s.list)
+		switch err {
+		case nil:
+			s.put += n
+			s.cut(n)
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			s.outErr = s.failed("writev", err)
+			return true
+		}
+	}
+	return true
+}
+
+// cut takes n bytes off the front of list.
+func (s *socket) cut(n int) {
+	for len(s.list) > 0 && n >= len(s.list[0]) {
+		n -= len(s.list[0])
+		s.list = s.list[1:]
+	}
+	if n > 0 {
+		s.list[0] = s.list[0][n:]
+	}
+}
+
+// roomyBuffer is the send buffer, in bytes, of a connection whose windows bound what
+// is under way. With the system's own the sender of a large stream is woken
+// several times a window.
+const roomyBuffer = 1 << 20
+
+// widen asks for a send buffer of that size; the system gives what it allows.
+func (s *socket) widen() {
+	if s.LocalAddr().Network() != "unix" {
+		return // TCP tunes itself
+	}
+	_ = s.raw.Control(func(fd uintptr) { // without it all works, with more wake-ups
+		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, roomyBuffer)
+	})
 }
 
 // failed makes an error of the system look as package net has it.

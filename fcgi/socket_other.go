@@ -5,7 +5,10 @@ package fcgi
 import "net"
 
 // A socket is what there is on Linux: elsewhere package net does.
-type socket struct{ net.Conn }
+type socket struct {
+	net.Conn
+	waits func()
+}
 
 func newSocket(net.Conn, bool) *socket { return nil }
 
@@ -15,3 +18,9 @@ func (s *socket) exchange(flight, p []byte, fresh bool) (sent, n int, err error)
 	}
 	return sent, n, err
 }
+
+func (s *socket) readBoth(a, _ []byte) (int, error) { return s.Read(a) }
+
+func (s *socket) writev(v *net.Buffers) (int64, error) { return v.WriteTo(s.Conn) }
+
+func (s *socket) widen() {}

@@ -16,21 +16,58 @@ func readSocket(fd uintptr, p []byte) (int, error) {
 	return direct(syscall.SYS_READ, fd, p)
 }
 
+func readSocketBoth(fd uintptr, a, b []byte) (int, error) {
+	if len(b) == 0 {
+		return readSocket(fd, a)
+	}
+	var vec [2]syscall.Iovec
+	vec[0].Base, vec[1].Base = unsafe.SliceData(a), unsafe.SliceData(b)
+	vec[0].SetLen(len(a))
+	vec[1].SetLen(len(b))
+	n, _, errno := syscall.RawSyscall(syscall.SYS_READV, fd, uintptr(unsafe.Pointer(&vec)), uintptr(len(vec)))
+	if errno != 0 {
+		return 0, cheap(errno)
+	}
+	return int(n), nil
+}
+
 func writeSocket(fd uintptr, p []byte) (int, error) {
 	return direct(syscall.SYS_WRITE, fd, p)
 }
 
+// writeSocketList writes as much of list as one call takes. It does tell the
+// scheduler: so much takes its time to copy.
+func writeSocketList(fd uintptr, list [][]byte) (int, error) {
+	var vec [2 + 3*maxBatch]syscall.Iovec
+	k := min(len(list), len(vec))
+	for i, b := range list[:k] {
+		vec[i].Base = unsafe.SliceData(b)
+		vec[i].SetLen(len(b))
+	}
+	n, _, errno := syscall.Syscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vec)), uintptr(k))
+	if errno != 0 {
+		return 0, cheap(errno)
+	}
+	return int(n), nil
+}
+
 func direct(call, fd uintptr, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	switch errno {
-	case 0:
-		return int(n), nil
-	case syscall.EAGAIN: // these two without an allocation
-		return 0, errAgain
-	case syscall.EINTR:
-		return 0, errInterrupted
+	if errno != 0 {
+		return 0, cheap(errno)
 	}
-	return 0, errno
+	return int(n), nil
+}
+
+// cheap returns the common ones without an allocation.
+func cheap(errno syscall.Errno) error {
+	switch errno {
+	case syscall.EAGAIN:
+		return errAgain
+	case syscall.EINTR:
+		return errInterrupted
+	}
+	return errno
 }
 
 var (
