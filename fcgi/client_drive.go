@@ -25,8 +25,7 @@ func (c *clientConn) drive(s *stream) bool {
 	c.driver = s
 	// As with connWriter.write: a timer is dearer than a small read.
 	if now := time.Now(); c.readBy.Before(now.Add(driveTime)) {
-		c.readBy = now.Add(2 * driveTime)
-		if err := c.nc.SetReadDeadline(c.readBy); err != nil {
+		if err := c.driveUntil(now.Add(2 * driveTime)); err != nil {
 			s.looped, s.unsent = true, c.flight != nil
 			c.lost(err)
 			return false
@@ -46,6 +45,11 @@ func (c *clientConn) drive(s *stream) bool {
 	}
 	s.handOver()
 	return false
+}
+
+func (c *clientConn) driveUntil(t time.Time) error {
+	c.readBy = t
+	return c.nc.SetReadDeadline(t)
 }
 
 // handOver leaves the rest of the answer to a read loop.
@@ -91,6 +95,13 @@ func (c *clientConn) readDriven(p []byte) (int, error) {
 	fresh := !c.used
 	c.used = true
 	sent, n, err := c.sock.exchange(flight, p, fresh)
+	for sent == 0 && err != nil && isTimeout(err) {
+		// Nothing was tried: this process did not run from the deadline's setting
+		// to its end. The connection is as good as it was.
+		if err = c.driveUntil(time.Now().Add(2 * driveTime)); err == nil {
+			sent, n, err = c.sock.exchange(flight, p, fresh)
+		}
+	}
 	if sent == 0 {
 		c.driver.unsent = true
 		if err == nil {

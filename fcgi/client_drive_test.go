@@ -89,6 +89,31 @@ func TestDriveStaleConnection(t *testing.T) {
 	}
 }
 
+// A process that did not run for a while finds the deadline of its reading passed
+// before it has tried anything: the connection is none the worse for it.
+func TestDriveAfterStandstill(t *testing.T) {
+	p, tr := newSockApp(t)
+	a := ask(t.Context(), tr, get("/first"))
+	nc := p.accept()
+	nc.Write(whole(p.request(), "first"))
+	p.wantEmpty("stdin", TypeStdin, 1)
+	if got := <-a; got.err != nil {
+		t.Fatal(got.err)
+	}
+	tr.mu.Lock()
+	kept := tr.idle[0]
+	tr.mu.Unlock()
+	if err := kept.nc.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	kept.readBy = time.Now().Add(time.Hour) // that it is past is not known
+	b := ask(t.Context(), tr, get("/second"))
+	nc.Write(whole(p.request(), "second")) // on the same connection
+	if got := <-b; got.err != nil || got.body != "second" {
+		t.Errorf("second: %+v", got)
+	}
+}
+
 // A consumer that reads by itself learns of its client's leaving all the same,
 // before the answer and in the middle of it, and the connection is closed.
 func TestDriveCancel(t *testing.T) {
