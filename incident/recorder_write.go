@@ -245,8 +245,11 @@ func (r *Recorder) save() {
 		counts[id] = count{e.First, e.Last, e.Count, e.Seen}
 	}
 	r.mu.Unlock()
+	var err error
 	r.files.Lock()
-	_, err := r.store.write(countsName, counts)
+	if len(counts) > 0 || r.store.there() { // else there is nothing to keep, and no count of before
+		_, err = r.store.write(countsName, counts)
+	}
 	r.files.Unlock()
 	if err != nil {
 		r.trouble(err)

@@ -45,6 +45,12 @@ func (s *store) make() error {
 	return nil
 }
 
+// there says whether there is a folder.
+func (s *store) there() bool {
+	_, err := os.Lstat(s.dir)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // write puts a file in the place of the one before, if any: after a crash one
 // of the two is there.
 func (s *store) write(name string, v any) (size int64, err error) {
