@@ -35,43 +35,22 @@ type CGI struct {
 // Not passed: what only an answer may say of a session; Proxy (it would become HTTP_PROXY), names with an underscore
 // (X_User would pose as X-User), and what speaks of the connection only.
 func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
-	p.Add("GATEWAY_INTERFACE", "CGI/1.1")
-	p.Add("SERVER_SOFTWARE", "frontd")
-	p.Add("SERVER_PROTOCOL", r.Proto)
-	p.Add("REQUEST_METHOD", r.Method)
-	p.Add("REQUEST_SCHEME", c.Scheme)
+	appendServer(p, r, c)
+	p.Add("REMOTE_ADDR", c.RemoteAddr)
+	p.Add("REMOTE_PORT", c.RemotePort)
 	p.Add("REQUEST_URI", c.RequestURI)
 	p.Add("QUERY_STRING", r.URL.RawQuery)
+	p.Add("DOCUMENT_URI", c.ScriptName+c.PathInfo)
 	if !c.Authorizer {
-		p.Add("SCRIPT_NAME", c.ScriptName)
 		if c.PathInfo != "" || c.ScriptFilename == "" {
 			p.Add("PATH_INFO", c.PathInfo) // an empty one would make PHP_SELF empty
 		}
-	}
-	p.Add("DOCUMENT_URI", c.ScriptName+c.PathInfo)
-	p.Add("SERVER_NAME", c.ServerName)
-	p.Add("SERVER_PORT", c.ServerPort)
-	p.Add("SERVER_ADDR", c.ServerAddr)
-	p.Add("REMOTE_ADDR", c.RemoteAddr)
-	p.Add("REMOTE_PORT", c.RemotePort)
-	if c.Scheme == "https" {
-		p.Add("HTTPS", "on")
-	}
-	if c.DocumentRoot != "" {
-		p.Add("DOCUMENT_ROOT", c.DocumentRoot)
-		if !c.Authorizer && c.PathInfo != "" && path.Clean(c.PathInfo) == strings.TrimSuffix(c.PathInfo, "/") { // never outside the root
+		if c.DocumentRoot != "" && c.PathInfo != "" && path.Clean(c.PathInfo) == strings.TrimSuffix(c.PathInfo, "/") { // never outside the root
 			p.Add("PATH_TRANSLATED", strings.TrimSuffix(c.DocumentRoot, "/")+c.PathInfo)
 		}
 	}
-	if c.ScriptFilename != "" {
-		p.Add("SCRIPT_FILENAME", c.ScriptFilename)
-		p.Add("REDIRECT_STATUS", "200") // php-cgi's cgi.force_redirect asks for it
-	}
 	if c.RequestID != "" {
 		p.Add("REQUEST_ID", c.RequestID)
-	}
-	if c.Sendfile != "" {
-		p.Add("FRONTD_SENDFILE", c.Sendfile)
 	}
 	if !c.Authorizer && (length > 0 || length == 0 && hasContent(r.Method)) {
 		p.Add("CONTENT_LENGTH", strconv.FormatInt(length, 10))
@@ -83,6 +62,36 @@ func AppendCGI(p *Params, r *http.Request, c *CGI, length int64) {
 		p.Add("HTTP_HOST", c.Host)
 	}
 	appendHeaders(p, r.Header)
+}
+
+// appendServer adds what is mostly the same in all requests of an application. It
+// comes first: an application may decode it once and know it again by its bytes,
+// up to REMOTE_ADDR. Of what a client sends only few values are in it.
+func appendServer(p *Params, r *http.Request, c *CGI) {
+	p.Add("GATEWAY_INTERFACE", "CGI/1.1")
+	p.Add("SERVER_SOFTWARE", "frontd")
+	p.Add("SERVER_NAME", c.ServerName)
+	p.Add("SERVER_PORT", c.ServerPort)
+	p.Add("SERVER_ADDR", c.ServerAddr)
+	p.Add("REQUEST_SCHEME", c.Scheme)
+	if c.Scheme == "https" {
+		p.Add("HTTPS", "on")
+	}
+	if c.DocumentRoot != "" {
+		p.Add("DOCUMENT_ROOT", c.DocumentRoot)
+	}
+	if c.ScriptFilename != "" {
+		p.Add("SCRIPT_FILENAME", c.ScriptFilename)
+		p.Add("REDIRECT_STATUS", "200") // php-cgi's cgi.force_redirect asks for it
+	}
+	if c.Sendfile != "" {
+		p.Add("FRONTD_SENDFILE", c.Sendfile)
+	}
+	p.Add("SERVER_PROTOCOL", r.Proto)
+	p.Add("REQUEST_METHOD", r.Method)
+	if !c.Authorizer {
+		p.Add("SCRIPT_NAME", c.ScriptName)
+	}
 }
 
 // hasContent reports whether a request of this method with a length of 0 has

@@ -206,3 +206,30 @@ func TestCGIFieldTooLarge(t *testing.T) {
 		t.Error("80 KB of cookies passed")
 	}
 }
+
+// What precedes REMOTE_ADDR is the same bytes for all clients: applications know it again.
+func TestAppendCGIBeginsAlike(t *testing.T) {
+	beginning := func(url, addr, id string) string {
+		r := httptest.NewRequest("GET", url, nil)
+		r.Header.Set("User-Agent", addr)
+		var p Params
+		AppendCGI(&p, r, &CGI{
+			Scheme: "https", ServerName: "example.com", ServerPort: "443", ServerAddr: "192.0.2.1", RemoteAddr: addr,
+			PathInfo: r.URL.Path, DocumentRoot: "/srv", Sendfile: "/srv/files", RequestURI: url, RequestID: id, Host: r.Host,
+		}, 0)
+		before, _, found := strings.Cut(string(p.buf), "REMOTE_ADDR")
+		if !found {
+			t.Fatalf("no REMOTE_ADDR in %q", p.buf)
+		}
+		return before[:len(before)-2] // the lengths of the pair
+	}
+	one := beginning("/a?b", "198.51.100.1", "1")
+	if other := beginning("http://other.example/c", "2001:db8::1", "2"); one != other {
+		t.Errorf("two clients' requests begin with\n%q\n%q", one, other)
+	}
+	for _, name := range []string{"SERVER_NAME", "HTTPS", "DOCUMENT_ROOT", "REQUEST_METHOD", "FRONTD_SENDFILE"} {
+		if !strings.Contains(one, name) {
+			t.Errorf("%s is not in the beginning, %q", name, one)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import socket
 import struct
 
 from . import record
+from .environs import Environs
 from .errors import RequestAborted, log
 from .output import LOST, Output
 from .record import ProtocolError, pack_header, unpack_header
@@ -34,17 +35,17 @@ class Connection(Output):
     does. Between them lies one request, from request_id != 0 to finish.
     """
 
-    __slots__ = ("fd", "values", "registered", "keep", "stdin_done", "_base", "_buf", "_pos", "_content", "_skip",
+    __slots__ = ("fd", "values", "registered", "keep", "stdin_done", "_environs", "_buf", "_pos", "_content", "_skip",
                  "_ignored", "_pieces", "_params", "_environ", "_closing", "_held", "_answer_end")
 
-    def __init__(self, sock, values, base=None):
+    def __init__(self, sock, values, environs=None):
         super().__init__(sock)
         self.fd = sock.fileno()
         self.values = values  # what GET_VALUES is answered with
         self.registered = False  # the poller's: it knows this descriptor
         self.keep = False
         self.stdin_done = True
-        self._base = base or {}  # what every environ has
+        self._environs = environs or Environs()
         self._buf = b""  # received, not taken apart from _pos on
         self._pos = 0
         self._content = 0  # bytes of the current STDIN record still to come
@@ -150,9 +151,8 @@ class Connection(Output):
         rest = params_end + buf[22]
         if params_end == 24 or not buf.startswith(opening.params_end, rest):
             return None
-        environ = self._base.copy()
-        piece = buf[24:params_end]
-        if record.decode_pairs(piece, environ) != len(piece):
+        environ = self._environs.of(buf[24:params_end])
+        if environ is None:
             return None  # a pair goes on in the next record, or never ends
         self.stdin_done = buf.startswith(opening.no_body, rest)
         if self.stdin_done and rest + 16 == len(buf):
@@ -223,7 +223,7 @@ class Connection(Output):
             self._closing = not self.keep
             return
         self.request_id = request_id
-        self._environ = self._base.copy()
+        self._environ = self._environs.new()
         self._answer_end = record.stream_end(record.STDOUT, request_id) + record.end_request(request_id, 0)
         self._params.reset()
 
@@ -332,11 +332,14 @@ class Connection(Output):
             end = self._answer_end
             if self._stderr_used:
                 end = record.stream_end(record.STDERR, self.request_id) + end
+            size = len(content)
             try:
-                if len(content) <= record.MAX_CONTENT:
-                    self._send(record.record(record.STDOUT, self.request_id, content) + end if content else end)
-                else:
+                if 0 < size <= record.MAX_CONTENT:
+                    self._send(record.record(record.STDOUT, self.request_id, content) + end)
+                elif content:
                     self._send_parts(record.stream_parts(record.STDOUT, self.request_id, content) + [end])
+                else:
+                    self._send(end)
             except RequestAborted:
                 pass  # nobody is left to tell
         self._leave()

@@ -150,6 +150,11 @@ class Answer:
             data = b"".join(items)
         if self._head is None:
             raise RuntimeError("the application did not call start_response")
+        if (len(data) == self._length and not self.bodyless and self.session is None and len(data) <= _JOINED
+                and not self.errors._partial and not self.connection.aborted):
+            self.sending = self._over = True  # nearly always: what follows does the same
+            self.connection.finish(self.errors, self._head + b"\r\n" + data)
+            return
         if data:
             self._announce(len(data))
             data = self._fitting(data)

@@ -36,14 +36,20 @@ def encode(status, headers):
     Raises TypeError or ValueError on what PEP 3333 "The start_response()
     Callable" does not allow.
     """
-    text, code = _known(_known_statuses, status) or _status(status)
+    try:
+        text, code = _known_statuses.get(status) or _status(status)
+    except TypeError:  # not hashable, and therefore wrong
+        text, code = _status(status)
     if type(headers) is not list:
         raise TypeError("headers is %s, must be a list" % type(headers).__name__)
     length = None
     for header in headers:
         if type(header) is not tuple:
             raise TypeError("header is %r, must be a tuple of two" % (header,))
-        line = _known(_known_lines, header)
+        try:
+            line = _known_lines.get(header)
+        except TypeError:  # as above
+            line = None
         if line is None:
             line, value = _line(header)
             if value is not None:
@@ -55,13 +61,6 @@ def encode(status, headers):
         return text.encode("latin-1"), length, code
     except UnicodeEncodeError as e:
         raise ValueError("status and headers must be latin-1: %s" % e) from None
-
-
-def _known(known, key):
-    try:
-        return known.get(key)
-    except TypeError:  # not hashable, and therefore wrong
-        return None
 
 
 def _status(status):
@@ -83,7 +82,7 @@ def _line(header):
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError("header is %r, must be two str" % (header,))
     if name == "Content-Length":
-        return "Content-Length: " + value + "\r\n", _length(value)
+        return "Content-Length: " + value + "\r\n", _length(value)  # never kept: it differs
     if _TOKEN(name) is None:
         raise ValueError("header name %r is not a token" % name)
     if _CONTROL(value):
@@ -106,6 +105,6 @@ def _keep(known, key, value):
 
 
 def _length(value):
-    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+    if len(value) > 18 or not (value.isascii() and value.isdigit()):
         raise ValueError("Content-Length is %r, must be a number" % value)
     return int(value)

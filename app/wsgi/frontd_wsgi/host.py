@@ -12,6 +12,7 @@ import time
 import traceback
 
 from .connection import Connection
+from .environs import Environs
 from .errors import RequestAborted, log
 from .poller import Poller
 from .record import ProtocolError
@@ -37,7 +38,7 @@ class Host:
     def __init__(self, listener, gateway, base, threads, allowed_peers=None):
         self._listener = listener
         self._gateway = gateway
-        self._base = base
+        self._environs = Environs(base)
         self._threads = threads
         self._allowed_peers = allowed_peers
         self._values = {"FCGI_MAX_CONNS": str(threads), "FCGI_MAX_REQS": str(threads), "FCGI_MPXS_CONNS": "0",
@@ -136,7 +137,7 @@ class Host:
         if len(self._idle) >= MAX_IDLE:
             self._close_longest_idle()
         try:
-            connection = Connection(sock, self._values, self._base)
+            connection = Connection(sock, self._values, self._environs)
         except OSError:
             sock.close()  # gone already
             return

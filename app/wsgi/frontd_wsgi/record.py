@@ -183,12 +183,13 @@ class PairsDecoder:
             raise ProtocolError("PARAMS ended within a pair (FastCGI 3.4)")
 
 
-def decode_pairs(data, pairs):
-    """Puts the whole pairs at the start of data into pairs, as latin-1 text
-    (PEP 3333, "Unicode Issues"). Returns how many bytes they took."""
+def decode_pairs(data, pairs, i=0):
+    """Puts the whole pairs in data from i on into pairs, as latin-1 text
+    (PEP 3333, "Unicode Issues"). Returns where they end."""
     text = data.decode("latin-1")
-    i, size = 0, len(data)
-    while i + 1 < size:
+    size = len(data)
+    last = size - 1
+    while i < last:
         name = data[i]
         value = data[i + 1]
         if name < 128 > value:
