@@ -210,12 +210,11 @@ func TestCGIFieldTooLarge(t *testing.T) {
 // What precedes REMOTE_ADDR is the same bytes for all clients: applications know it again.
 func TestAppendCGIBeginsAlike(t *testing.T) {
 	beginning := func(url, addr, id string) string {
-		r := httptest.NewRequest("GET", url, nil)
-		r.Header.Set("User-Agent", addr)
+		r := cgiRequest("GET", url, http.Header{"User-Agent": {addr}})
 		var p Params
 		AppendCGI(&p, r, &CGI{
 			Scheme: "https", ServerName: "example.com", ServerPort: "443", ServerAddr: "192.0.2.1", RemoteAddr: addr,
-			PathInfo: r.URL.Path, DocumentRoot: "/srv", Sendfile: "/srv/files", RequestURI: url, RequestID: id, Host: r.Host,
+			PathInfo: r.URL.Path, DocumentRoot: "/srv", Sendfile: "/srv/files", RequestURI: url, RequestID: id, Host: r.URL.Host,
 		}, 0)
 		before, _, found := strings.Cut(string(p.buf), "REMOTE_ADDR")
 		if !found {
