@@ -1,6 +1,7 @@
 package front
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -96,6 +97,14 @@ func (cw *compressWriter) Write(p []byte) (int, error) {
 		}
 	}
 	return cw.body(p)
+}
+
+// ReadFrom implements io.ReaderFrom, for files that are sent as they are.
+func (cw *compressWriter) ReadFrom(src io.Reader) (int64, error) {
+	if to, ok := cw.w.(io.ReaderFrom); ok && cw.state == plain {
+		return to.ReadFrom(src)
+	}
+	return copyBody(cw, src)
 }
 
 func (cw *compressWriter) encodeHeld() error {

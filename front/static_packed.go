@@ -1,6 +1,7 @@
 package front
 
 import (
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -37,6 +38,14 @@ type packedWriter struct {
 }
 
 func (w *packedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// ReadFrom implements io.ReaderFrom, for files.
+func (w *packedWriter) ReadFrom(src io.Reader) (int64, error) {
+	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok {
+		return to.ReadFrom(src)
+	}
+	return copyBody(w.ResponseWriter, src)
+}
 
 func (w *packedWriter) WriteHeader(status int) {
 	if status == http.StatusOK || status == http.StatusPartialContent {

@@ -2,7 +2,6 @@ package http1
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -208,37 +207,6 @@ func (x *exchange) writeBoth(p []byte) error {
 	x.out = x.out[:0]
 	return err
 }
-
-// readFrom copies src to the client: without a copy of our own where src is a
-// file, the connection is the kernel's, and no chunks are made of it.
-func (x *exchange) readFrom(src io.Reader) (n int64, err error) {
-	if x.status == 0 {
-		x.writeHeader(http.StatusOK)
-	}
-	to, direct := x.c.nc.(io.ReaderFrom)
-	if !direct || x.length < 0 || x.bodyless || !x.said.kind && !x.sealed {
-		return io.Copy(onlyWriter{x}, src)
-	}
-	if x.send(nil, false); x.err != nil {
-		return 0, x.err
-	}
-	for {
-		m, err := to.ReadFrom(io.LimitReader(src, x.length-x.written))
-		n, x.written = n+m, x.written+m
-		if err == nil || !x.c.out.early(err) {
-			if err != nil {
-				x.err = err
-				x.c.lost()
-			}
-			return n, err
-		}
-	}
-}
-
-// onlyWriter hides readFrom from io.Copy.
-type onlyWriter struct{ x *exchange }
-
-func (w onlyWriter) Write(p []byte) (int, error) { return w.x.write(p) }
 
 // appendTrailers writes the fields that the handler announced, or named with
 // http.TrailerPrefix, and the end of the message.

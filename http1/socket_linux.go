@@ -102,6 +102,58 @@ func (c *conn) tryWriteBoth(fd uintptr) bool {
 	return true
 }
 
+// maxSendfile bounds one call of sendfile, in bytes: the write deadline is for what
+// the client takes meanwhile, and a shutdown comes through between two.
+const maxSendfile = 1 << 20
+
+// sendFile has the kernel send n bytes of f, a regular file, or what there is until
+// its end or the deadline that is set. able is false where the system cannot.
+func (c *conn) sendFile(f *os.File, n int64) (sent int64, able bool, err error) {
+	src, err := f.SyscallConn()
+	if err != nil {
+		return 0, true, err
+	}
+	able, c.sendErr = true, nil
+	var failed error
+	err = c.raw.Write(func(fd uintptr) bool {
+		done := true
+		failed = src.Control(func(file uintptr) {
+			done = c.sendSome(fd, file, n, &sent, &able)
+		})
+		return done
+	})
+	if err == nil {
+		err = failed
+	}
+	if err == nil {
+		err = c.sendErr
+	}
+	return sent, able, err
+}
+
+// sendSome reports false where the client takes no more for now.
+func (c *conn) sendSome(fd, file uintptr, n int64, sent *int64, able *bool) bool {
+	for *sent < n {
+		m, err := syscall.Sendfile(int(fd), int(file), nil, int(min(n-*sent, maxSendfile)))
+		switch {
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			return false
+		case *sent == 0 && (err == syscall.EINVAL || err == syscall.ENOSYS || err == syscall.EOPNOTSUPP):
+			*able = false // this file system, or this kind of socket
+			return true
+		case err != nil:
+			c.sendErr = os.NewSyscallError("sendfile", err)
+			return true
+		case m == 0:
+			return true // the file's end
+		default:
+			*sent += int64(m)
+		}
+	}
+	return true
+}
+
 // peek waits until the connection has something to read, and leaves it there.
 // nil: bytes; io.EOF: the client's end.
 func (c *conn) peek() error {

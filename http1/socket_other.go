@@ -2,6 +2,8 @@
 
 package http1
 
+import "os"
+
 // useSocket does nothing: a connection is waited for by the read of one byte.
 func (c *conn) useSocket() {}
 
@@ -13,3 +15,6 @@ func (c *conn) peek() error { return c.peekOne() }
 func (c *conn) send(p []byte) (int, error) { return c.nc.Write(p) }
 
 func (c *conn) sendBoth(pieces *[2][]byte) error { return plainBoth(c.nc, pieces) }
+
+// sendFile leaves it to its caller to copy.
+func (c *conn) sendFile(*os.File, int64) (sent int64, able bool, err error) { return 0, false, nil }
