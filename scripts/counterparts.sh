@@ -32,6 +32,15 @@ systemd-nspawn:systemd-container
 nsenter:util-linux
 '
 
+# Where time does not matter, a kernel of its own for what needs one: qemu boots it.
+kernels=/var/cache/frontd-test
+if [ "${FRONTD_LONG:-}" = 1 ] && [ "$(uname -m)" = x86_64 ]; then
+	wanted="$wanted
+qemu-system-x86_64:qemu-system-x86
+ldd:libc-bin
+"
+fi
+
 have() {
 	case $1 in
 	/*) (
@@ -47,13 +56,18 @@ missing=
 for line in $wanted; do
 	have "${line%:*}" || missing="$missing ${line##*:}"
 done
-[ -z "$missing" ] && exit 0
+kernel=
+if [ "${FRONTD_LONG:-}" = 1 ] && [ "$(uname -m)" = x86_64 ] &&
+	[ -z "$(find /boot $kernels/boot -name 'vmlinuz-*' 2>/dev/null)" ]; then
+	kernel=linux-image-cloud-amd64
+fi
+[ -z "$missing$kernel" ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-	echo "counterparts: not root on Debian, so these stay missing and their tests are skipped by name:$missing"
+	echo "counterparts: not root on Debian, so these stay missing and their tests are skipped by name:$missing $kernel"
 	exit 0
 fi
-echo "counterparts: installing$missing"
+echo "counterparts: installing$missing $kernel"
 
 # The servers are started by the tests, never by their packages.
 policy=/usr/sbin/policy-rc.d
@@ -65,4 +79,15 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
 # shellcheck disable=SC2086 # a list of words
-apt-get -qq install -y --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || apt-get -qq install -y --no-install-recommends $missing >/dev/null
+
+# The kernel is unpacked, not installed: this system keeps its own.
+if [ -n "$kernel" ]; then
+	mkdir -p $kernels
+	(
+		cd $kernels
+		apt-get -qq download "$(apt-cache depends $kernel | awk '$1 == "Depends:" { print $2; exit }')"
+		dpkg-deb --fsys-tarfile linux-image-*.deb | tar -x --wildcards './boot/vmlinuz-*'
+		rm -f linux-image-*.deb
+	)
+fi

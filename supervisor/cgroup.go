@@ -8,21 +8,38 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 )
 
 // A Cgroup is a control group (version 2) in which a Supervisor makes groups
-// of its own: one for each application, which holds Bounds for all its workers,
-// and in it one for each worker, in which the worker is killed with all that
-// it has started, whatever sessions and process groups that has made, and
-// which tells whether the kernel killed it for want of memory.
+// of its own: one for each application, in it one for each Spec that it has had,
+// which holds the Bounds of that for all workers together, and in that one for
+// each worker, in which the worker is killed with all that it has started,
+// whatever sessions and process groups that has made, and which tells whether
+// the kernel killed it for want of memory.
 //
-//	BASE/app-NAME/SERIAL-PID    PID is ours: two daemons may share BASE for a while
+//	BASE/app-NAME/SPEC-PID/SERIAL    PID is ours: two daemons may share BASE for a while
+//
+// While new workers take over from old ones, each side has its own Bounds: those
+// of new settings, which may yet be refused, touch nothing that runs, and there is
+// room for both.
 //
 // A nil *Cgroup is none.
 type Cgroup struct {
 	// Immutable.
 	path        string
 	controllers []string // of those we use, which there are
+
+	mu    sync.Mutex // guards the fields below, and the groups of specs
+	specs map[*Spec]*specGroup
+	made  uint64 // groups of specs
+}
+
+// A specGroup is there while workers of the Spec are.
+type specGroup struct {
+	path   string
+	leaves int
 }
 
 // cgroupControllers are those that hold Bounds.
@@ -58,38 +75,77 @@ func (c *Cgroup) enable(dir string) error {
 	return writeCgroup(dir, "cgroup.subtree_control", strings.Join(on, " "))
 }
 
-// leaf makes the group of one worker, within its application's, whose bounds
-// are set to b.
-func (c *Cgroup) leaf(app string, b Bounds, serial uint64) (*leaf, error) {
-	dir := filepath.Join(c.path, appPrefix+app)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+// leaf makes the group of one worker, within that of its spec.
+func (c *Cgroup) leaf(spec *Spec, serial uint64) (*leaf, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g, err := c.groupLocked(spec)
+	if err != nil {
 		return nil, fmt.Errorf("control group: %w", err)
 	}
-	if err := c.bound(dir, b); err != nil {
-		return nil, fmt.Errorf("control group: %w", err)
-	}
-	if err := c.enable(dir); err != nil {
-		return nil, fmt.Errorf("control group: %w", err)
-	}
-	path := filepath.Join(dir, fmt.Sprintf("%d-%d", serial, os.Getpid()))
-	if err := os.Mkdir(path, 0o755); err != nil {
-		return nil, fmt.Errorf("control group: %w", err)
-	}
-	if c.Has("memory") {
+	path := filepath.Join(g.path, strconv.FormatUint(serial, 10))
+	err = os.Mkdir(path, 0o755)
+	if err == nil && c.Has("memory") {
 		// A worker that lost its child, or a child its worker, is of no use.
-		if err := writeCgroup(path, "memory.oom.group", "1"); err != nil {
+		if err = writeCgroup(path, "memory.oom.group", "1"); err != nil {
 			os.Remove(path)
-			return nil, fmt.Errorf("control group: %w", err)
 		}
 	}
-	return &leaf{path: path, memory: c.Has("memory")}, nil
+	if err != nil {
+		c.tidyLocked(spec)
+		return nil, fmt.Errorf("control group: %w", err)
+	}
+	g.leaves++
+	return &leaf{path: path, memory: c.Has("memory"), gone: func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		g.leaves--
+		c.tidyLocked(spec)
+	}}, nil
+}
+
+// groupLocked finds the group of a spec, or makes it, with its bounds. c.mu is held.
+func (c *Cgroup) groupLocked(spec *Spec) (*specGroup, error) {
+	if g := c.specs[spec]; g != nil {
+		return g, nil
+	}
+	app := filepath.Join(c.path, appPrefix+spec.Name)
+	c.made++
+	g := &specGroup{path: filepath.Join(app, fmt.Sprintf("%d-%d", c.made, os.Getpid()))}
+	err := os.MkdirAll(g.path, 0o755) // also where another daemon removes the application's meanwhile
+	for _, step := range []func() error{
+		func() error { return c.enable(app) },
+		func() error { return c.bound(g.path, spec.Bounds) },
+		func() error { return c.enable(g.path) },
+	} {
+		if err == nil {
+			err = step()
+		}
+	}
+	if err != nil {
+		os.Remove(g.path)
+		return nil, err
+	}
+	if c.specs == nil {
+		c.specs = make(map[*Spec]*specGroup)
+	}
+	c.specs[spec] = g
+	return g, nil
+}
+
+// tidyLocked removes the group of a spec that has no workers. c.mu is held.
+func (c *Cgroup) tidyLocked(spec *Spec) {
+	if g := c.specs[spec]; g != nil && g.leaves == 0 {
+		os.Remove(g.path) // where a worker is lost in the kernel, close tries again
+		delete(c.specs, spec)
+	}
 }
 
 // cpuPeriod is the kernel's default: a worker over its share waits for the
 // rest of it, in microseconds.
 const cpuPeriod = 100_000
 
-// bound sets the bounds of an application.
+// bound sets the bounds of a spec.
 func (c *Cgroup) bound(dir string, b Bounds) error {
 	most := func(n int64) string {
 		if n == 0 {
@@ -109,20 +165,71 @@ func (c *Cgroup) bound(dir string, b Bounds) error {
 	return errors.Join(errs...)
 }
 
-// close removes the groups of applications that are empty: those of ours, and
-// those that a predecessor has left.
+// close removes the groups that are empty: ours, and those that a predecessor
+// has left. What one that is dead has left in them, and its guard has not
+// ended, is killed.
 func (c *Cgroup) close() {
 	if c == nil {
 		return
 	}
-	apps, _ := filepath.Glob(filepath.Join(c.path, appPrefix+"*")) // fails only on a bad pattern
-	for _, dir := range apps {
-		leaves, _ := filepath.Glob(filepath.Join(dir, "*-*"))
-		for _, path := range leaves {
-			os.Remove(path) // fails where there is a process: it is not ours
+	for _, app := range appGroups(c.path) {
+		for _, g := range specGroups(app) {
+			if g.daemon != os.Getpid() && syscall.Kill(g.daemon, 0) == syscall.ESRCH {
+				killGroup(g.path)
+			}
+			for _, worker := range subgroups(g.path) {
+				os.Remove(worker) // fails where there is a process: it is not ours
+			}
+			os.Remove(g.path)
 		}
-		os.Remove(dir)
+		os.Remove(app)
 	}
+}
+
+// killLeaves kills all that is in the groups of one daemon's workers.
+func killLeaves(base string, daemon int) {
+	for _, app := range appGroups(base) {
+		for _, g := range specGroups(app) {
+			if g.daemon == daemon {
+				killGroup(g.path)
+			}
+		}
+	}
+}
+
+// subgroups are the groups within one. It reads folders, for systemd's names
+// have backslashes ("system-frontd\x2dpool.slice"), which filepath.Glob takes for its own.
+func subgroups(path string) (paths []string) {
+	entries, _ := os.ReadDir(path) // what is not there has none
+	for _, e := range entries {
+		if e.IsDir() {
+			paths = append(paths, filepath.Join(path, e.Name()))
+		}
+	}
+	return paths
+}
+
+// appGroups are the groups of applications.
+func appGroups(base string) []string {
+	return slices.DeleteFunc(subgroups(base), func(path string) bool {
+		return !strings.HasPrefix(filepath.Base(path), appPrefix)
+	})
+}
+
+// An ownedGroup is a spec's group, and the pid of the daemon that made it.
+type ownedGroup struct {
+	path   string
+	daemon int
+}
+
+func specGroups(app string) (list []ownedGroup) {
+	for _, path := range subgroups(app) {
+		_, pid, ok := strings.Cut(filepath.Base(path), "-")
+		if n, err := strconv.Atoi(pid); ok && err == nil && n > 0 {
+			list = append(list, ownedGroup{path, n})
+		}
+	}
+	return list
 }
 
 // writeCgroup writes a file of a group. It has to be there: in another file
@@ -140,10 +247,14 @@ func writeCgroup(dir, file, value string) error {
 type leaf struct {
 	path   string
 	memory bool
+	gone   func() // called once it is removed, or given up
 }
 
 // kill ends all that is in it.
-func (l *leaf) kill() error { return writeCgroup(l.path, "cgroup.kill", "1") }
+func (l *leaf) kill() { killGroup(l.path) }
+
+// killGroup ends all that is in a group and in the groups within.
+func killGroup(path string) { writeCgroup(path, "cgroup.kill", "1") } // fails where it is gone
 
 // outOfMemory reports whether the kernel killed something in it for want of memory.
 func (l *leaf) outOfMemory() bool {

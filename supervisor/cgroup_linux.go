@@ -140,6 +140,7 @@ const leafWait = time.Second
 
 // remove removes the group, once what was killed in it is gone.
 func (l *leaf) remove() {
+	defer l.gone()
 	events, err := os.Open(filepath.Join(l.path, "cgroup.events"))
 	if err != nil {
 		return // it is gone

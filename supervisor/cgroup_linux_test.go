@@ -52,7 +52,7 @@ func TestCgroupTakesAllAlong(t *testing.T) {
 	}
 	for _, pid := range []int{w.PID, orphan} {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-		if err != nil || !strings.Contains(string(b), filepath.Base(base)+"/app-blog/1-") {
+		if err != nil || !strings.Contains(string(b), filepath.Base(base)+fmt.Sprintf("/app-blog/1-%d/1", os.Getpid())) {
 			t.Errorf("process %d is in %s, %v", pid, b, err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestCgroupBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	files("max; max 100000; max; +cpu +memory +pids")
-	if _, err := cg.leaf("other", Bounds{}, 1); err == nil || !strings.Contains(err.Error(), "control group: ") {
+	if _, err := cg.leaf(&Spec{Name: "other"}, 1); err == nil || !strings.Contains(err.Error(), "control group: ") {
 		t.Errorf("a group without its files is used: %v", err)
 	}
 }

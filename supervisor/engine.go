@@ -46,7 +46,7 @@ func newEngine(o Options) (*engine, error) {
 	}
 	e.running.Go(e.spawner) // close waits for it
 	if len(o.Guard) > 0 {
-		g, err := startGuard(o.Guard)
+		g, err := startGuard(o.Guard, o.Cgroup)
 		if err != nil {
 			e.close()
 			return nil, err

@@ -26,10 +26,11 @@ const (
 // only after that guard is dead.
 type guard struct {
 	// Immutable.
-	args  []string
-	token string
-	quit  chan struct{}
-	ended chan struct{} // closed when manage has ended
+	args   []string
+	token  string
+	cgroup *Cgroup // nil: none
+	quit   chan struct{}
+	ended  chan struct{} // closed when manage has ended
 
 	mu     sync.Mutex
 	groups map[int]bool
@@ -37,9 +38,9 @@ type guard struct {
 	pipe   *os.File    // likewise
 }
 
-func startGuard(args []string) (*guard, error) {
+func startGuard(args []string, cg *Cgroup) (*guard, error) {
 	g := &guard{
-		args: args, token: rand.Text(), groups: map[int]bool{},
+		args: args, token: rand.Text(), cgroup: cg, groups: map[int]bool{},
 		quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	proc, err := g.start()
@@ -82,6 +83,9 @@ func (g *guard) start() (*os.Process, error) {
 	defer g.mu.Unlock()
 	g.proc, g.pipe = proc, w
 	g.tell("=" + g.token)
+	if g.cgroup != nil {
+		g.tell(fmt.Sprintf("@%d %s", os.Getpid(), g.cgroup.path))
+	}
 	for pgid := range g.groups {
 		g.tell(fmt.Sprintf("+%d", pgid))
 	}

@@ -11,15 +11,20 @@ func TestGuardLines(t *testing.T) {
 		why, in string
 		token   string
 		groups  map[int]bool
+		cgroup  string
+		daemon  int
 	}{
-		{"what lives and what does not", "=T\n+10\n+20\n-10\n", "T", map[int]bool{20: true}},
-		{"a number cut off is another's", "=T\n+10\n+123", "T", map[int]bool{10: true}},
-		{"never everybody, ourselves or process 1", "+0\n+-1\n+1\n", "", nil},
-		{"nonsense", "\n+\n*3\n+x\n=\n", "", nil},
+		{"what lives and what does not", "=T\n+10\n+20\n-10\n", "T", map[int]bool{20: true}, "", 0},
+		{"a number cut off is another's", "=T\n+10\n+123", "T", map[int]bool{10: true}, "", 0},
+		{"never everybody, ourselves or process 1", "+0\n+-1\n+1\n", "", nil, "", 0},
+		{"a control group, and whose", "=T\n@123 /sys/fs/cgroup/a b\\x2dc\n", "T", nil, "/sys/fs/cgroup/a b\\x2dc", 123},
+		{"a control group cut off", "@123 /sys/fs/cgr", "", nil, "", 0},
+		{"no control group", "@0 /x\n@x /x\n@12 x\n@12\n@\n", "", nil, "", 0},
+		{"nonsense", "\n+\n*3\n+x\n=\n", "", nil, "", 0},
 	} {
-		token, groups := readGuardLines(strings.NewReader(c.in))
-		if token != c.token || !maps.Equal(groups, c.groups) {
-			t.Errorf("%s: %q, %v; want %q, %v", c.why, token, groups, c.token, c.groups)
+		got := readGuardLines(strings.NewReader(c.in))
+		if got.token != c.token || !maps.Equal(got.groups, c.groups) || got.cgroup != c.cgroup || got.daemon != c.daemon {
+			t.Errorf("%s: %+v; want %+v", c.why, got, c)
 		}
 	}
 }
@@ -27,15 +32,19 @@ func TestGuardLines(t *testing.T) {
 func FuzzGuardLines(f *testing.F) {
 	f.Add("=T\n+10\n-10\n+20\n")
 	f.Add("\n+1\n+-1\n+0")
+	f.Add("@12 /sys/fs/cgroup/frontd\n@0 /\n")
 	f.Fuzz(func(t *testing.T, in string) {
-		token, groups := readGuardLines(strings.NewReader(in))
-		for pgid := range groups {
+		o := readGuardLines(strings.NewReader(in))
+		for pgid := range o.groups {
 			if pgid <= 1 {
 				t.Errorf("it would kill %d", -pgid)
 			}
 		}
-		if strings.Contains(token, "\n") {
-			t.Errorf("token %q", token)
+		if strings.Contains(o.token+o.cgroup, "\n") {
+			t.Errorf("token %q, control group %q", o.token, o.cgroup)
+		}
+		if o.cgroup != "" && (o.daemon <= 0 || o.cgroup[0] != '/') {
+			t.Errorf("control group %q of %d", o.cgroup, o.daemon)
 		}
 	})
 }

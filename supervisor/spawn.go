@@ -117,7 +117,7 @@ func (c *child) startConfined(spec *Spec, path string, attr *os.ProcAttr) error 
 // openLeaf makes the control group of the process, where there are any.
 func (c *child) openLeaf(spec *Spec) (err error) {
 	if cg := c.engine.cgroup; cg != nil {
-		c.leaf, err = cg.leaf(spec.Name, spec.Bounds, c.engine.leaves.Add(1))
+		c.leaf, err = cg.leaf(spec, c.engine.leaves.Add(1))
 	}
 	return err
 }

@@ -6,8 +6,8 @@
 // on Linux the kernel kills the worker itself besides (PR_SET_PDEATHSIG), and
 // the guard also finds those of its descendants that left the group, by a
 // variable in their environment. One escapes that starts a session of its own
-// and clears or overwrites its environment, unless Options.Cgroup holds it, and
-// this process is there to end its worker.
+// and clears or overwrites its environment, unless Options.Cgroup holds it: of
+// that the guard knows too.
 //
 // A worker inherits descriptors 0, 1 and 2 and no other. To that end the first
 // Start marks all descriptors above 2 that this process was itself started

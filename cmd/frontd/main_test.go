@@ -11,6 +11,7 @@ import (
 
 	"github.com/frontd/frontd/front"
 	"github.com/frontd/frontd/host"
+	"github.com/frontd/frontd/internal/machine"
 )
 
 // The test binary is its own frontd and appworker: called by one of these
@@ -35,6 +36,8 @@ func TestMain(m *testing.M) {
 		"detached":  detached,
 		"failing":   failing,
 		"misbehave": misbehave,
+
+		machine.InitName: machine.Main,
 	})
 }
 

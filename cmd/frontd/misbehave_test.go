@@ -23,12 +23,16 @@ import (
 // misbehave is an application that does each of the things that an application
 // must not be able to hurt others with, at a URL each.
 func misbehave() {
+	if os.Getenv("HOARD") != "" {
+		eatMemory(nil, nil)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/hello", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
 	mux.HandleFunc("/eat", eatMemory)
 	mux.HandleFunc("/fork", forkUntilRefused)
 	mux.HandleFunc("/open", openUntilRefused)
 	mux.HandleFunc("/leave", leaveGrandchild)
+	mux.HandleFunc("/spin", spin)
 	mux.HandleFunc("/flood", func(w http.ResponseWriter, r *http.Request) {
 		lines := bytes.Repeat([]byte(strings.Repeat("flood ", 20)+"\n"), 64)
 		n, _ := strconv.Atoi(r.FormValue("bytes"))
@@ -80,6 +84,13 @@ func forkUntilRefused(w http.ResponseWriter, _ *http.Request) {
 	refused(w, func() error { return exec.Command("/bin/sleep", "1000").Start() })
 }
 
+// spin computes until nobody wants it any more.
+func spin(w http.ResponseWriter, r *http.Request) {
+	http.NewResponseController(w).Flush()
+	for r.Context().Err() == nil {
+	}
+}
+
 func openUntilRefused(w http.ResponseWriter, _ *http.Request) {
 	var all []*os.File
 	refused(w, func() error {
@@ -94,8 +105,12 @@ func openUntilRefused(w http.ResponseWriter, _ *http.Request) {
 
 // leaveGrandchild starts a process in a session of its own, of whose parent
 // nothing is known any more, and says its number.
-func leaveGrandchild(w http.ResponseWriter, _ *http.Request) {
-	out, err := exec.Command("/bin/sh", "-c", "setsid sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' &").Output()
+func leaveGrandchild(w http.ResponseWriter, r *http.Request) {
+	clear := ""
+	if r.FormValue("clear") != "" {
+		clear = "env -i " // and without our mark
+	}
+	out, err := exec.Command("/bin/sh", "-c", clear+"setsid sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' &").Output()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -364,7 +379,7 @@ workers = 1
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", grandchild)); err != nil || !strings.Contains(string(b), filepath.Base(base)+"/app-bad/") {
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", grandchild)); err != nil || !strings.Contains(string(b), filepath.Base(base)+"/app-bad/1-") {
 		t.Errorf("the grandchild is in %s, %v", b, err)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {

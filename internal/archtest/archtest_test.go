@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	"internal/archtest":    {},
 	"internal/elastic":     {},
 	"internal/counterpart": {},
+	"internal/machine":     {},
 	"bench":                nil,
 }
 
