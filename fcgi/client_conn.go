@@ -30,6 +30,7 @@ type clientConn struct {
 	limit  int               // requests at once
 	keep   bool              // FCGI_KEEP_CONN is set on the requests
 	hold   bool              // the application takes input on demand
+	settle bool              // a request that is given up is waited for, see leave
 	gone   func(*clientConn) // told once, when the connection takes no further request
 	idle   func(*clientConn) // told when a request has left it fit for another
 	out    connWriter
@@ -55,7 +56,9 @@ type clientConn struct {
 	turn    int  // the index that the next request starts at, without flow control
 	retired bool // takes no further request
 	err     error
-	shut    bool // nc is closed
+	shut    bool        // nc is closed
+	left    bool        // our half of nc is
+	bound   *time.Timer // for how long it may be; nil: none
 }
 
 func newClientConn(nc net.Conn, keep bool, loops *sync.WaitGroup) *clientConn {
@@ -196,7 +199,7 @@ func (c *clientConn) abort(s *stream) {
 		}
 	}
 	w.mu.Unlock()
-	if !over && c.window == 0 {
+	if !over && c.window == 0 && !c.leave(s) {
 		c.fail(ErrAborted)
 	}
 }
@@ -228,13 +231,20 @@ func (c *clientConn) fail(err error) {
 // hangUp closes the connection; whoever reads learns of it there.
 func (c *clientConn) hangUp() {
 	c.mu.Lock()
-	was := c.shut
+	was, left := c.shut, c.left
 	c.shut = true
-	c.mu.Unlock()
-	if !was {
-		c.nc.Close()
-		c.loops.Done()
+	if c.bound != nil {
+		c.bound.Stop()
 	}
+	c.mu.Unlock()
+	if was {
+		return
+	}
+	if left {
+		c.gone(c)
+	}
+	c.nc.Close()
+	c.loops.Done()
 }
 
 // lastWords is how long a peer that takes nothing more has for what it said before.

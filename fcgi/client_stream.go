@@ -26,6 +26,8 @@ type stream struct {
 	buffering Buffering
 	onEnd     func()
 
+	settleTime time.Duration // how long it is waited for when it was given up; 0: no bound
+
 	// Owned by the read loop.
 	dirty       bool
 	stderrTaken int64
@@ -62,6 +64,7 @@ type stream struct {
 	closed      bool          // the consumer wants no more
 	onDemand    bool          // STDIN waits until the application asks for it
 	lost        bool          // the connection is
+	leftAt      time.Time     // when it was given up and is waited for; see leave
 	settled     chan struct{} // not nil: closed when ended or lost becomes true
 
 	// Owned by the consumer.
@@ -72,7 +75,7 @@ type stream struct {
 
 func newStream(req *Request) *stream {
 	s := &stream{stderr: req.Stderr, buffering: req.Buffer, onEnd: req.OnEnd, news: make(chan struct{}, 1),
-		limit: DefaultWindow}
+		limit: DefaultWindow, settleTime: req.PieceTimeout}
 	if s.buffering.Memory <= 0 {
 		s.buffering.Memory = blockWindow
 	}
@@ -102,6 +105,9 @@ func (s *stream) deliver(b []byte, flow bool, beforeWait func()) error {
 	}
 	if s.err != nil {
 		s.cut = true
+		if s.unheardLocked() {
+			return errUnheard
+		}
 		return nil // aborted: nobody wants it
 	}
 	s.began = true

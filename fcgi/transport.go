@@ -72,6 +72,12 @@ type Transport struct {
 	// request. Set it only where an idle connection starves nobody: a worker
 	// that serves one connection at a time and has other clients would.
 	Keep bool
+	// Settle says that where a request was given up, and the application has no
+	// flow control, its connection is kept half open until the application is done
+	// with it: Response.Settled tells then, at the latest PieceTimeout and a second
+	// later. It is for applications with several threads; whether one that serves
+	// a single request at a time is free again, a Probe tells.
+	Settle bool
 	// MaxIdle bounds the connections kept idle; 0 means 1.
 	MaxIdle int
 
@@ -280,7 +286,7 @@ func (t *Transport) dial(ctx context.Context) (*clientConn, error) {
 		_ = u.SetWriteBuffer(plainBuffer)
 	}
 	c := newClientConn(nc, t.Keep || t.Flow, &t.loops)
-	c.hold = t.Hold
+	c.hold, c.settle = t.Hold, t.Settle
 	c.gone, c.idle = t.connGone, t.connIdle
 	if t.Flow {
 		if err := c.negotiate(ctx); err != nil {

@@ -181,7 +181,7 @@ func (g *Gateway) leave(c *call) {
 	c.prev, c.next = nil, nil
 }
 
-// settleShared gives a place at a worker with flow control back when the
+// settleShared gives a place at a worker with many of them back when the
 // worker is done with the request: one that does not heed the abort still has
 // it in hand, and is killed in the end.
 func (g *Gateway) settleShared(u *fcgi.Upstream, done <-chan struct{}, patience time.Duration) {

@@ -199,7 +199,7 @@ func (c *call) release() {
 	case u == nil:
 	case c.evicted: // nobody waits for this place
 		c.g.Pool.Release(u)
-	case c.unclean && u.Transport.Flow && c.settled != nil:
+	case c.unclean && (u.Transport.Flow || u.Transport.Settle) && c.settled != nil:
 		go c.g.settleShared(u, c.settled, c.x.Settings.RequestTimeout)
 		// Its end gives the place back to the pool.
 	case c.unclean && u.Capacity == 1:

@@ -71,7 +71,7 @@ func (a *application) joined(w supervisor.Worker) {
 		Name: fmt.Sprintf("%s/%d", a.name, w.Slot), PID: w.PID, Capacity: max(capacity, 1),
 		Transport: &fcgi.Transport{
 			Dial: dialer("unix", w.Addr), Flow: flow, Hold: said.Hold,
-			Keep: true, MaxIdle: max(capacity, 1),
+			Keep: true, MaxIdle: max(capacity, 1), Settle: !flow && capacity > 1,
 		},
 	}
 	u.Kill = func(reason string) { a.evict(u, supervisor.CauseTimeout, reason) }
