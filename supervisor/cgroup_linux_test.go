@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // controlGroup makes a real one for a test, below wherever version 2 is mounted.
@@ -58,7 +57,7 @@ func TestCgroupTakesAllAlong(t *testing.T) {
 	}
 	g.Kill(w, CauseTimeout, "test")
 	r.wantEvents("it is killed and replaced", EventReady, 2)
-	wantDead(t, "what it had started", orphan, time.Second)
+	wantDead(t, "what it had started", orphan)
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -52,12 +52,12 @@ func TestKilledWorkerIsReplacedAtOnce(t *testing.T) {
 	if err != nil || pid == w.PID {
 		t.Errorf("right after the kill: %d, %v; want another pid and no refusal", pid, err)
 	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("a new process serves after %v, want well within 1 s", took)
-	} else {
-		t.Logf("a new process serves after %v", took)
-	}
+	t.Logf("a new process serves after %v", time.Since(began))
 	exit := r.wantEvents("it is gone", EventGone, 1).Exit
+	r.wantEvents("its successor comes up", EventReady, 2)
+	if slices.ContainsFunc(r.transcript(), func(e string) bool { return strings.HasSuffix(e, " backoff") }) {
+		t.Errorf("it was not replaced at once: %q", r.transcript())
+	}
 	if exit.Signal != syscall.SIGKILL || exit.OOM || exit.Killed != "" || !exit.Ready {
 		t.Errorf("exit %+v, want by somebody's KILL", *exit)
 	}
@@ -232,7 +232,7 @@ func TestGroupDiesWithItsLeader(t *testing.T) {
 	}
 	// Its end is noticed although the other child still holds its stderr open.
 	r.wantEvents("it is gone", EventGone, 1)
-	wantDead(t, "the child in its group", kids[0], time.Second)
+	wantDead(t, "the child in its group", kids[0])
 	if !alive(kids[1]) {
 		t.Error("the child in a session of its own died too: this test shows nothing")
 	}
@@ -270,7 +270,7 @@ func TestNothingOutlivesTheSupervisor(t *testing.T) {
 		cmd.Process.Kill()
 		cmd.Wait()
 		for _, pid := range pids {
-			wantDead(t, c.why, pid, 2*time.Second)
+			wantDead(t, c.why, pid)
 		}
 		t.Logf("%s: all gone after %v", c.why, time.Since(began))
 	}

@@ -369,7 +369,7 @@ func alive(pid int) bool {
 }
 
 // wantDead waits until a process that is not our child is dead; a pidfd tells.
-func wantDead(t testing.TB, why string, pid int, within time.Duration) {
+func wantDead(t testing.TB, why string, pid int) {
 	t.Helper()
 	const sysPidfdOpen = 434
 	fd, _, errno := syscall.Syscall(sysPidfdOpen, uintptr(pid), syscall.O_NONBLOCK, 0)
@@ -384,10 +384,10 @@ func wantDead(t testing.TB, why string, pid int, within time.Duration) {
 		fd              int32
 		events, revents int16
 	}{int32(fd), 1, 0} // struct pollfd with POLLIN
-	limit := syscall.NsecToTimespec(within.Nanoseconds())
+	limit := syscall.NsecToTimespec(patience.Nanoseconds())
 	n, _, _ := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	if n == 0 && alive(pid) {
-		t.Errorf("%s: process %d lives after %v", why, pid, within)
+		t.Errorf("%s: process %d lives after %v", why, pid, patience)
 	}
 }
 

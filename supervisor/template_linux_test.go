@@ -402,6 +402,6 @@ func TestPreloadDiesWithUs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantDead(t, "after kill -9 of its supervisor", pid, patience)
+		wantDead(t, "after kill -9 of its supervisor", pid)
 	}
 }
