@@ -12,7 +12,7 @@ import tempfile
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.join(os.path.dirname(FOLDER), "frontd_wsgi")
 # Seconds after which a test that waits has failed.
-PATIENCE = 20
+PATIENCE = 60
 
 
 def record(kind, request_id, content=b"", padding=None, version=1):
