@@ -49,6 +49,8 @@ type Pool struct {
 	// pool locked: it must not block or call back. It is set before the first Acquire.
 	Wanted func()
 
+	unused sync.Pool // of *waiter
+
 	mu        sync.Mutex // guards the fields below
 	upstreams []*Upstream
 	first     *waiter
@@ -61,19 +63,11 @@ type Pool struct {
 	next      time.Time // while failing: when a worker is started again; zero: not known to be
 	closed    bool
 	stats     counters
+	expiry    *time.Timer // refuses those whose time to wait is over; nil: nobody had a bound yet
+	expireAt  time.Time   // when it comes, at the first of their bounds or before it; zero: it does not
 }
 
 type counters struct{ served, refused uint64 }
-
-// A waiter is a request in the queue.
-type waiter struct {
-	prev, next *waiter
-	ready      chan *Upstream // capacity 1; closed without a value: the pool refuses, see why
-	why        error
-	avoid      *Upstream
-	until      time.Time // zero: no bound
-	queued     bool
-}
 
 // NewPool returns a pool whose queue holds size requests; 0 means that none waits.
 func NewPool(size int) *Pool { return &Pool{size: size} }
@@ -213,16 +207,18 @@ func (p *Pool) Acquire(ctx context.Context, turn Turn) (*Upstream, error) {
 		p.mu.Unlock()
 		return nil, err
 	}
-	w := &waiter{ready: make(chan *Upstream, 1), avoid: avoid}
+	w := p.newWaiter()
+	w.avoid = avoid
 	if turn.Timeout > 0 {
 		w.until = time.Now().Add(turn.Timeout)
+		p.expireByLocked(w.until)
 	}
 	p.linkLocked(w, front)
 	if p.Wanted != nil {
 		p.Wanted()
 	}
 	p.mu.Unlock()
-	return p.wait(ctx, w, turn.Timeout)
+	return p.wait(ctx, w)
 }
 
 func (p *Pool) refusalLocked(timeout time.Duration) error {
@@ -249,45 +245,6 @@ func (p *Pool) excuseLocked(err error) error {
 		return p.failing
 	}
 	return err
-}
-
-func (p *Pool) wait(ctx context.Context, w *waiter, timeout time.Duration) (*Upstream, error) {
-	var expired <-chan time.Time
-	if timeout > 0 {
-		t := time.NewTimer(timeout)
-		defer t.Stop()
-		expired = t.C
-	}
-	select {
-	case u, ok := <-w.ready:
-		if !ok {
-			return nil, w.why
-		}
-		return u, nil
-	case <-ctx.Done():
-		return p.leave(w, context.Cause(ctx))
-	case <-expired:
-		return p.leave(w, ErrQueueTimeout)
-	}
-}
-
-// leave takes w out of the queue. A worker that was given to it meanwhile
-// goes to the next.
-func (p *Pool) leave(w *waiter, err error) (*Upstream, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stats.refused++
-	if w.queued {
-		p.unlinkLocked(w)
-		if err == ErrQueueTimeout {
-			err = p.excuseLocked(err)
-		}
-		return nil, err
-	}
-	if u, ok := <-w.ready; ok {
-		p.releaseLocked(u)
-	}
-	return nil, err
 }
 
 // Release gives a worker back.
@@ -366,36 +323,4 @@ func (p *Pool) othersLocked(u *Upstream) bool {
 		}
 	}
 	return false
-}
-
-func (p *Pool) linkLocked(w *waiter, front bool) {
-	w.queued = true
-	p.waiting++
-	p.peak = max(p.peak, p.busy+p.waiting)
-	switch {
-	case p.first == nil:
-		p.first, p.last = w, w
-	case front:
-		w.next, p.first.prev = p.first, w
-		p.first = w
-	default:
-		w.prev, p.last.next = p.last, w
-		p.last = w
-	}
-}
-
-func (p *Pool) unlinkLocked(w *waiter) {
-	w.queued = false
-	p.waiting--
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		p.first = w.next
-	}
-	if w.next != nil {
-		w.next.prev = w.prev
-	} else {
-		p.last = w.prev
-	}
-	w.prev, w.next = nil, nil
 }
