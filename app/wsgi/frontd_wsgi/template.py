@@ -98,13 +98,16 @@ class Template:
         try:
             between = fork()
         except OSError as e:
-            report.send(b"error cannot fork: " + str(e).encode())
+            tell_failure(report, e)
             os.close(settled)
             os.close(unsettled)
             return False
         if between:
             os.close(settled)
-            os.waitpid(between, 0)
+            try:
+                os.waitpid(between, 0)
+            except ChildProcessError:
+                pass  # the application ignores SIGCHLD, or has waited for it
             os.close(unsettled)
             return False
         self._orders.close()
@@ -112,7 +115,7 @@ class Template:
         try:
             worker = fork()
         except OSError as e:
-            report.send(b"error cannot fork: " + str(e).encode())
+            tell_failure(report, e)
             os._exit(1)
         if worker:
             os._exit(0)
@@ -141,6 +144,13 @@ class Template:
             os._exit(1)  # not wanted any more
         report.close()
         self._hooks.run()
+
+
+def tell_failure(report, error):
+    try:
+        report.send(b"error cannot fork: " + str(error).encode())
+    except OSError:
+        pass  # nobody waits for it any more
 
 
 def receive(orders):
