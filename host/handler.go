@@ -10,6 +10,7 @@ import (
 	"github.com/frontd/frontd/app/cgi"
 	"github.com/frontd/frontd/app/demo"
 	"github.com/frontd/frontd/worker"
+	"github.com/frontd/frontd/worker/session"
 )
 
 // handler serves the kinds of application that are part of this program.
@@ -19,8 +20,11 @@ func handler(a app.App, threads int, found bool) http.Handler {
 			Path: a.Target, Found: found, Mount: mount, Env: variables, Inherit: inherited(), Stderr: worker.Stderr,
 		}, threads))
 	}
-	return located(bounded(demo.New(demo.Options{Mount: mount, Params: params}), threads))
+	return located(bounded(demo.New(demo.Options{Mount: mount, Params: params, Session: kept}), threads))
 }
+
+// kept is frontd's session of who asks.
+func kept(r *http.Request) demo.Session { return session.From(r.Context()) }
 
 // bounded serves at most n requests at once. One more waits, rather than
 // being refused as overloaded: the web server counts a request that it

@@ -19,6 +19,9 @@ type Options struct {
 	// its end. Nil: "".
 	Mount func(*http.Request) string
 
+	// Session returns the visitor's session. Nil: there are none.
+	Session func(*http.Request) Session
+
 	// Worker names this worker. Empty: its host's name.
 	Worker string
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -158,6 +159,31 @@ func TestSessionCounts(t *testing.T) {
 			t.Errorf("no %q in %s", want, w.Body)
 		}
 		cookie = strings.Split(w.Header().Get("Set-Cookie"), ";")[0]
+	}
+}
+
+// A kept is a session; a nil one is that of a URL without sessions.
+type kept map[string]int64
+
+func (k kept) Int(key string) int64 { return k[key] }
+
+func (k kept) Add(key string, n int64) error {
+	if k == nil {
+		return errors.New("no sessions here")
+	}
+	k[key] += n
+	return nil
+}
+
+func TestSessionIsTheSites(t *testing.T) {
+	var of kept
+	h := New(Options{Session: func(*http.Request) Session { return of }})
+	if w := get(t, h, "GET", "/session", ""); !strings.Contains(w.Body.String(), "visit number 1.") || w.Header().Get("Set-Cookie") == "" {
+		t.Errorf("without sessions: %s", w.Body)
+	}
+	of = kept{visitsKey: 6}
+	if w := get(t, h, "GET", "/session", ""); !strings.Contains(w.Body.String(), "visit number 7.") || w.Header().Get("Set-Cookie") != "" {
+		t.Errorf("with a session: %q %s", w.Header().Get("Set-Cookie"), w.Body)
 	}
 }
 

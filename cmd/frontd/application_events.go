@@ -107,7 +107,7 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 			said = append(said, "in_flight", held)
 		}
 	}
-	a.incidents.gone(a, e, served, held)
+	a.incidents.gone(a.name, a.policyNow(), e, served, held)
 	if u != nil {
 		a.pool.Remove(u)
 		u.Transport.Close()
@@ -175,7 +175,9 @@ func (a *application) flights(pid int) []front.Flight {
 // wait only for a start that comes in time. One on trial has nobody waiting.
 func (a *application) failing(log *slog.Logger, e supervisor.Event) {
 	log.Error("worker did not start", "error", brief(e.Err))
-	a.incidents.notStarted(a, e)
+	if id := a.incidents.notStarted(a.name, a.policyNow(), e); id != "" {
+		a.setStartIncident(id)
+	}
 	if e.Trial {
 		return
 	}

@@ -169,9 +169,10 @@ func (d *daemon) start(c *config.Config) (stale []string, err error) {
 	if d.dir, d.dirLock, err = runtimeDir(d.name); err != nil {
 		return nil, err
 	}
-	if d.incidents, err = openIncidents(c, d); err != nil {
+	if d.incidents, err = openIncidents(c, d.log, d.name, d.elder != nil); err != nil {
 		return nil, err
 	}
+	d.incidents.dev, d.incidents.apps = d.dev, &d.apps
 	if d.sup, err = d.newSupervisor(); err != nil {
 		return nil, err
 	}

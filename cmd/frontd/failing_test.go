@@ -40,12 +40,12 @@ class SoldOut(Exception):
 def take(item, password):
     raise SoldOut("no more of " + item)
 
-@app.route("/raise", methods=["POST"])
+@app.route("/raise", methods=["GET", "POST"])
 def fails():
     try:
         {}["price"]
     except KeyError as e:
-        take(request.form["item"], request.form["password"])
+        take(request.values["item"], request.values["password"])
 
 @app.get("/segfault")
 def segfault():

@@ -50,23 +50,25 @@ func incidentsDir(c *config.Config, name string) (string, error) {
 	return filepath.Join(base, name+".incidents"), err
 }
 
-func openIncidents(c *config.Config, d *daemon) (*incidents, error) {
-	dir, err := incidentsDir(c, d.name)
+// openIncidents reads what is kept for the daemon of a name. A guest shares the
+// folder with who served before it, until own.
+func openIncidents(c *config.Config, log *logbook, name string, guest bool) (*incidents, error) {
+	dir, err := incidentsDir(c, name)
 	if err != nil {
 		return nil, err
 	}
-	in := &incidents{log: d.log, dev: d.dev, apps: &d.apps}
+	in := &incidents{log: log}
 	in.kept, err = incident.Open(incident.Options{
-		Directory: dir, Keep: c.Incidents.Keep, Size: c.Incidents.Size, Guest: d.elder != nil, New: in.tell,
+		Directory: dir, Keep: c.Incidents.Keep, Size: c.Incidents.Size, Guest: guest, New: in.tell,
 		Again:   func([]incident.Summary) { in.telling.wake() },
 		Trouble: func(err error) { in.log.Warn("incidents", "error", err) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	in.telling.log, in.telling.dir, in.telling.kept = d.log, dir, in.kept
-	in.first, err = heraldsOf(c, d.log)
-	if err == nil && d.elder == nil {
+	in.telling.log, in.telling.dir, in.telling.kept = log, dir, in.kept
+	in.first, err = heraldsOf(c, log)
+	if err == nil && !guest {
 		err = in.telling.begin(in.first)
 	}
 	if err != nil {

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/frontd/frontd/incident"
@@ -209,4 +213,84 @@ func (f *mishap) check(t *testing.T, i *incident.Incident) {
 	if f.cause != "" && (trace.Cause == nil || trace.Cause.Type != f.cause) {
 		t.Errorf("it came of %+v, want %s", trace.Cause, f.cause)
 	}
+}
+
+// Over an upgrade, with a request that the old daemon still has in hand: the
+// incidents of both are one list when it has gone, each is told once, and a
+// restart finds all of it.
+func TestIncidentsOverUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	pipe := filepath.Join(dir, "go")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "fail"), `#!/bin/sh
+case $QUERY_STRING in held) echo held >&2; read go <'`+pipe+`';; esac
+echo "out of $QUERY_STRING" >&2
+printf 'Status: 500\n\nfailed'
+`)
+	told := newReceiver(t, dir)
+	r, _ := upgradable(t, configure(t, dir, `
+[server]
+listen = ["127.0.0.1:0"]
+[incidents]
+directory = "`+filepath.Join(dir, "kept")+`"
+[app.cgi]
+kind = "cgi"
+target = "`+filepath.Join(dir, "fail")+`"
+workers = 2
+`+told.settings(dir))...)
+	r.url = r.AwaitLine(`msg=listening address=(http://\S+)`, patience)[1]
+	fail := func(why string) {
+		t.Helper()
+		if a := r.get("/?" + why); a.status != http.StatusInternalServerError {
+			t.Fatalf("%s: status %d", why, a.status)
+		}
+	}
+	fail("tea")
+	fail("tea")
+	held := make(chan int, 1)
+	go func() { // received below
+		a, _ := ask(t.Context(), r.client, http.MethodGet, r.url+"/?held", "", nil)
+		held <- a.status
+	}()
+	r.AwaitLine("held .*app=cgi", patience)
+	elder := r.PID()
+	r.upgrade()
+	fail("tea")
+	fail("milk")
+	if err := os.WriteFile(pipe, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if status := <-held; status != http.StatusInternalServerError {
+		t.Errorf("the request in hand: status %d", status)
+	}
+	awaitGone(t, elder)
+	want := map[string]uint64{"tea": 3, "milk": 1, "held": 1}
+	counts := func() error {
+		got := make(map[string]uint64)
+		for _, s := range r.incidents() {
+			i := r.awaitIncident(s.Title, s.ID, func(*incident.Incident) bool { return true })
+			_, query, _ := strings.Cut(i.Request.URL, "?")
+			got[query] = s.Count
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Errorf("got %v, want %v", got, want)
+		}
+		return nil
+	}
+	counterpart.Await(t, "the incidents of both", patience, counts)
+	for _, s := range r.incidents() {
+		told.awaitPost(s.ID)
+	}
+	told.mu.Lock()
+	for n, p := range told.posts {
+		for _, q := range told.posts[:n] {
+			if p.ID == q.ID && q.event == p.event {
+				t.Errorf("%s was told twice as %s", p.ID, p.event)
+			}
+		}
+	}
+	told.mu.Unlock()
 }

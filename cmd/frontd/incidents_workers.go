@@ -83,16 +83,15 @@ func (d *deaths) tell(pid int, id string) {
 
 // gone is told of each worker's end, with the requests it had in hand. An end
 // that nobody asked for is an incident.
-func (in *incidents) gone(a *application, e supervisor.Event, requests uint64, held []front.Flight) {
+func (in *incidents) gone(app string, policy incident.Policy, e supervisor.Event, requests uint64, held []front.Flight) {
 	if in == nil {
 		return
 	}
 	id := ""
 	if isCrash(e.Exit) {
-		policy := a.policyNow()
 		text := in.tails.end(e.Worker.PID)
 		p := incident.Report{
-			Kind: incident.Crash, Cause: string(e.Exit.Cause), App: a.name, Time: time.Now(), PID: e.Worker.PID,
+			Kind: incident.Crash, Cause: string(e.Exit.Cause), App: app, Time: time.Now(), PID: e.Worker.PID,
 			Text: []byte(text), Policy: policy, Detail: crashDetail(e.Exit),
 			Fill: func(i *incident.Incident) {
 				i.Worker = workerEnd(e, requests)
@@ -161,10 +160,11 @@ func flightLines(held []front.Flight) []string {
 	return list
 }
 
-// notStarted is told of a worker that did not come up.
-func (in *incidents) notStarted(a *application, e supervisor.Event) {
+// notStarted is told of a worker that did not come up, and returns the id of
+// its incident, "" if it is none.
+func (in *incidents) notStarted(app string, policy incident.Policy, e supervisor.Event) string {
 	if in == nil {
-		return
+		return ""
 	}
 	lines := strings.Join(e.Stderr, "\n") + "\n"
 	pid := e.Worker.PID
@@ -175,8 +175,8 @@ func (in *incidents) notStarted(a *application, e supervisor.Event) {
 		lines = tail
 	}
 	p := incident.Report{
-		Kind: incident.StartFailed, Cause: string(front.StartFailed), App: a.name, Time: time.Now(), PID: e.Worker.PID,
-		Text: []byte(lines), Policy: a.policyNow(), Detail: startDetail(e),
+		Kind: incident.StartFailed, Cause: string(front.StartFailed), App: app, Time: time.Now(), PID: e.Worker.PID,
+		Text: []byte(lines), Policy: policy, Detail: startDetail(e),
 		Fill: func(i *incident.Incident) {
 			i.LastLines = e.Stderr
 			if e.Exit != nil {
@@ -185,8 +185,9 @@ func (in *incidents) notStarted(a *application, e supervisor.Event) {
 		},
 	}
 	if i := in.record(p); i != nil {
-		a.setStartIncident(i.ID)
+		return i.ID
 	}
+	return ""
 }
 
 // templateGone is told of a template's end, and of one that did not load.

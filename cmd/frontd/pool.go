@@ -22,6 +22,7 @@ import (
 	"github.com/frontd/frontd/app"
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/incident"
 	"github.com/frontd/frontd/supervisor"
 )
 
@@ -41,7 +42,8 @@ func poolCommand() *cobra.Command {
 		Use:   "pool APP -l ADDRESS [-w N] [--threads N] [--control PATH]",
 		Short: "Supervise workers that share one FastCGI socket, for nginx, Apache, Caddy or lighttpd",
 		Long: "Start N workers that take requests from one FastCGI socket, and restart those that end.\n" +
-			"A web server speaks to that socket; frontd itself takes no request.\n\nAPP is one of\n" + app.Forms(),
+			"A web server speaks to that socket; frontd itself takes no request. Crashes and failed starts of\n" +
+			"workers are incidents (frontd incidents); what goes wrong in a request is in the web server's log.\n\nAPP is one of\n" + app.Forms(),
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
@@ -104,8 +106,11 @@ type pool struct {
 	started time.Time
 	group   *supervisor.Group
 	control *controlServer
-	asked   chan struct{} // closed by the control socket's stop
-	stopped sync.Once
+	// Of ends of workers: what goes wrong in a request goes to the web server.
+	incidents *incidents
+	policy    incident.Policy
+	asked     chan struct{} // closed by the control socket's stop
+	stopped   sync.Once
 
 	changes sync.Mutex // one replacement or scaling at a time; guards the field below
 	spec    supervisor.Spec
@@ -145,7 +150,12 @@ func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err
 	if err != nil {
 		return err
 	}
-	sup := supervisor.New(supervisor.Options{Events: p.event, Output: log.output, Guard: []string{path, guardName}})
+	if p.incidents, err = openIncidents(c, log, daemonName(p.listens), false); err != nil {
+		return err
+	}
+	defer p.incidents.close()
+	p.policy = *p.incidents.policy(c, a, nil)
+	sup := supervisor.New(supervisor.Options{Events: p.event, Output: p.output, Guard: []string{path, guardName}})
 	if p.spec, err = f.spec(c, p, socket, path); err != nil {
 		return err
 	}
@@ -218,6 +228,12 @@ func (p *pool) ready(ctx context.Context, _ supervisor.Worker) error {
 	return nil
 }
 
+// output takes a line that a worker printed.
+func (p *pool) output(w supervisor.Worker, stream string, line []byte) {
+	p.log.output(w, stream, line)
+	p.incidents.tails.wrote(w, stream, line)
+}
+
 func (p *pool) event(e supervisor.Event) {
 	log := p.log.With("app", p.name, "slot", e.Worker.Slot, "pid", e.Worker.PID)
 	switch e.Kind {
@@ -226,6 +242,7 @@ func (p *pool) event(e supervisor.Event) {
 	case supervisor.EventStopping:
 		log.Info("worker stopping", "reason", e.Reason)
 	case supervisor.EventGone:
+		p.incidents.gone(p.name, p.policy, e, 0, nil)
 		switch {
 		case e.Exit.Cause == supervisor.CauseStartFailed: // its failing was told
 		case e.Exit.OK():
@@ -235,6 +252,7 @@ func (p *pool) event(e supervisor.Event) {
 		}
 	case supervisor.EventFailing:
 		log.Error("worker did not start", "error", e.Err)
+		p.incidents.notStarted(p.name, p.policy, e)
 	case supervisor.EventBackoff:
 		if e.Delay > 0 {
 			log.Warn("worker starts again later", "in", e.Delay.Round(time.Millisecond))

@@ -24,8 +24,9 @@ func (p *pool) openControl(c *config.Config, name string) error {
 			}
 			return p.replace(ctx)
 		},
-		scale: p.scale,
-		stop:  func() { p.stopped.Do(func() { close(p.asked) }) },
+		scale:     p.scale,
+		incidents: p.incidents,
+		stop:      func() { p.stopped.Do(func() { close(p.asked) }) },
 	})
 	if err != nil {
 		return err

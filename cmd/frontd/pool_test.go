@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/frontd/frontd/internal/counterpart"
@@ -70,5 +72,23 @@ func TestPoolControl(t *testing.T) {
 	left, err := os.ReadDir(dir + "/frontd")
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// A pool keeps the ends of its workers as incidents, for the same command.
+func TestPoolIncidents(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	p := counterpart.Start(t, command(t, dir, "pool", "demo", "-l", "unix:"+dir+"/pool.sock", "-w", "1"))
+	pid := p.AwaitLine(`worker ready.*pid=(\d+)`, patience)[1]
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Kill(n, syscall.SIGSEGV)
+	id := p.AwaitLine(`new incident.* incident=(\w+) .*kind=crash`, patience)[1]
+	out, err := command(t, dir, "incidents", "show", id).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "SIGSEGV") || !strings.Contains(string(out), "pid "+pid) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
