@@ -40,7 +40,9 @@ func (a App) phpCommand(o Options) (Command, error) {
 		return Command{}, err
 	}
 	var args []string
-	for _, s := range append(slices.Clip(phpSettings), fixPathInfo(o.Found), "display_errors="+onOff(o.Dev)) {
+	// What shows an error itself answers 200 with it: who asks for tracebacks has a
+	// page of its own for them, and the notices in its log.
+	for _, s := range append(slices.Clip(phpSettings), fixPathInfo(o.Found), "display_errors="+onOff(o.Dev && !o.Tracebacks)) {
 		args = append(args, "-d", s)
 	}
 	return Command{

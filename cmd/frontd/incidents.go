@@ -36,6 +36,7 @@ type incidents struct {
 
 	tails  tails
 	deaths deaths
+	dumps  deaths // of processes that were asked for their stacks: that these are told
 }
 
 // incidentsDir is where incidents are kept, unless the configuration says.
@@ -167,7 +168,7 @@ func (in *incidents) failed(f front.Failure) *incident.Incident {
 	case f.Panic != nil:
 		p.Text = fmt.Appendf(nil, "panic: %v\n\n%s", f.Panic, f.Stack)
 	case x.Cause == front.WorkerDied:
-		if id := in.deaths.await(x.Worker.PID); id != "" {
+		if id := in.deaths.await(x.Worker.PID, deathWait); id != "" {
 			return in.ofDeath(id, &f, policy)
 		}
 	case x.Cause == front.StartFailed:
@@ -176,7 +177,12 @@ func (in *incidents) failed(f front.Failure) *incident.Incident {
 	if x.Cause != "" && len(p.Text) == 0 {
 		p.Detail = x.Detail
 	}
-	return in.kept.Record(p)
+	i := in.kept.Record(p)
+	if i != nil && p.Whole && kind == incident.Timeout {
+		in.dumps.await(x.Worker.PID, stacksWait)
+		return in.whole(i.ID, x)
+	}
+	return i
 }
 
 // kindOf says what a failure is, "" for none of ours.
@@ -231,7 +237,7 @@ func (in *incidents) whole(id string, x *front.Exchange) *incident.Incident {
 			return i
 		}
 	}
-	return &incident.Incident{ID: id, Kind: incident.Crash, App: x.App}
+	return &incident.Incident{ID: id, Kind: incident.Crash, App: x.App} // the ID alone is shown
 }
 
 // fill adds what is known of a request and its worker: copies, for both are

@@ -18,6 +18,10 @@ import (
 // how it ended: the loss of its connection is seen before its end is.
 const deathWait = 500 * time.Millisecond
 
+// stacksWait is how long a page that shows all of an incident waits for the
+// stacks of its worker, which are told, or known not to come, within dumpTime.
+const stacksWait = dumpTime + 4*time.Second
+
 // maxDeaths bounds those that are remembered.
 const maxDeaths = 64
 
@@ -50,14 +54,14 @@ func (d *deaths) of(pid int) *death {
 }
 
 // await returns the incident of a process's end, "" if it is not known in time.
-func (d *deaths) await(pid int) string {
+func (d *deaths) await(pid int, within time.Duration) string {
 	if pid == 0 {
 		return ""
 	}
 	d.mu.Lock()
 	e := d.of(pid)
 	d.mu.Unlock()
-	t := time.NewTimer(deathWait)
+	t := time.NewTimer(within)
 	defer t.Stop()
 	select {
 	case <-e.done:
@@ -218,7 +222,11 @@ func startDetail(e supervisor.Event) string {
 
 // held is told of a request that took too long, with the stacks of its worker.
 func (in *incidents) held(r heldRequest) {
-	if r.Slow || len(r.Stacks) == 0 {
+	if r.Slow {
+		return
+	}
+	defer in.dumps.tell(r.Worker.PID, "")
+	if len(r.Stacks) == 0 {
 		return
 	}
 	in.kept.Add(r.ID, nil, func(i *incident.Incident) {

@@ -85,10 +85,10 @@ func TestPoolIncidents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	syscall.Kill(n, syscall.SIGSEGV)
+	syscall.Kill(n, syscall.SIGKILL)
 	id := p.AwaitLine(`new incident.* incident=(\w+) .*kind=crash`, patience)[1]
 	out, err := command(t, dir, "incidents", "show", id).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "SIGSEGV") || !strings.Contains(string(out), "pid "+pid) {
+	if err != nil || !strings.Contains(string(out), "signal 9") || !strings.Contains(string(out), "pid: "+pid) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
