@@ -70,9 +70,10 @@ var (
 	manyInputs = sync.Pool{New: func() any { return new([stdinPieces]byte) }}
 )
 
-// after returns the memory for the next read, of at most room bytes, after one of n.
+// after returns the memory for the next read, of at most room bytes, after one of n:
+// half a record at once is a client that sends fast.
 func (b *inputBuffer) after(n, room int) []byte {
-	many := n >= stdinPiece && room > stdinPiece
+	many := n >= stdinPiece/2 && room > stdinPiece
 	switch {
 	case many && b.many == nil:
 		b.free()
