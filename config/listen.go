@@ -28,7 +28,7 @@ func Listen(a Address) (net.Listener, error) { return ListenMode(a, DefaultSocke
 func ListenMode(a Address, mode fs.FileMode) (net.Listener, error) {
 	l, err := listenAny(a, mode)
 	if err != nil {
-		return nil, fmt.Errorf("listen %s: %w", a, err)
+		return nil, fmt.Errorf("listen %s: %w", a, owned(err, a))
 	}
 	return l, nil
 }
@@ -43,12 +43,17 @@ func listenAny(a Address, mode fs.FileMode) (net.Listener, error) {
 	if a.Net == "systemd" {
 		return nil, missingSystemd(a.Addr)
 	}
-	for begun := time.Now(); ; {
-		l, err := listenOnce(a, mode)
-		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(begun) > leftover {
+	return insist(func() (net.Listener, error) { return listenOnce(a, mode) }, time.Sleep)
+}
+
+// insist opens what may be in use for a moment longer.
+func insist(open func() (net.Listener, error), pause func(time.Duration)) (net.Listener, error) {
+	for waited := time.Duration(0); ; waited += leftoverLook {
+		l, err := open()
+		if !errors.Is(err, syscall.EADDRINUSE) || waited >= leftover {
 			return l, err
 		}
-		time.Sleep(leftoverLook)
+		pause(leftoverLook)
 	}
 }
 

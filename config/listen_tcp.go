@@ -11,9 +11,6 @@ import (
 func listenTCP(hostPort string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", hostPort)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, inUse(err, tcpOwner(hostPort))
-	}
 	return l, bare(err)
 }
 
@@ -26,10 +23,18 @@ func bare(err error) error {
 	return err
 }
 
-// inUse says who has the address, if that is known.
-func inUse(err error, owner string) error {
-	if owner == "" {
-		return bare(err)
+// owned says who has an address that is in use, if that is known. It looks at
+// every process, so it comes when nothing is tried any more.
+func owned(err error, a Address) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
 	}
-	return fmt.Errorf("%w: %s has it", bare(err), owner)
+	owner := tcpOwner
+	if a.Net == "unix" {
+		owner = unixOwner
+	}
+	if by := owner(a.Addr); by != "" {
+		return fmt.Errorf("%w: %s has it", err, by)
+	}
+	return err
 }

@@ -258,7 +258,7 @@ func TestPassedSocket(t *testing.T) {
 }
 
 // An address that is given up a moment later, as by a process that is killed
-// between fork and exec, is taken then.
+// between fork and exec, is taken then; one that is not is in use.
 func TestListenWaitsForALeftover(t *testing.T) {
 	for _, a := range []Address{{Net: "tcp", Addr: "127.0.0.1:0"}, {Net: "unix", Addr: filepath.Join(t.TempDir(), "s")}} {
 		first, err := Listen(a)
@@ -270,9 +270,13 @@ func TestListenWaitsForALeftover(t *testing.T) {
 		} else {
 			first.(*UnixListener).SetUnlinkOnClose(false)
 		}
-		timer := time.AfterFunc(leftover/4, func() { first.Close() })
-		second, err := Listen(a)
-		timer.Stop()
+		var waited time.Duration
+		again := func() (net.Listener, error) { return listenOnce(a, 0o600) }
+		_, err = insist(again, func(d time.Duration) { waited += d })
+		if !errors.Is(err, syscall.EADDRINUSE) || waited != leftover {
+			t.Errorf("%s: %v after %v, want in use after %v", a, err, waited, leftover)
+		}
+		second, err := insist(again, func(time.Duration) { first.Close() })
 		if err != nil {
 			t.Errorf("%s: %v", a, err)
 			continue

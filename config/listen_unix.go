@@ -43,9 +43,6 @@ func listenAbstract(name string) (net.Listener, error) {
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "unix", name)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, inUse(err, unixOwner(name))
-	}
 	return l, bare(err)
 }
 
@@ -109,10 +106,10 @@ func removeStale(path string) error {
 	c, err := net.DialTimeout("unix", path, dialTimeout)
 	if err == nil {
 		c.Close()
-		return inUse(syscall.EADDRINUSE, unixOwner(path))
+		return syscall.EADDRINUSE
 	}
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return inUse(syscall.EADDRINUSE, unixOwner(path)) // a full backlog is somebody's
+		return syscall.EADDRINUSE // a full backlog is somebody's
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("a socket is there, and whether it is served cannot be told: %w", bare(err))

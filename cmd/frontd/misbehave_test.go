@@ -253,7 +253,12 @@ func TestMisbehaviour(t *testing.T) {
 // A flood on stderr holds up nobody, and every line of it is in the log or
 // counted there: by the supervisor, which takes 4 MiB a second, or by the log.
 func TestFloodOfStderr(t *testing.T) {
-	r := neighbours(t, "")
+	r := neighbours(t, `
+[[route]]
+path = "/flood"
+app = "bad"
+timeout.request = "60s"
+`)
 	mark := r.Mark()
 	var written int
 	r.beside(t, "it floods stderr", func() {

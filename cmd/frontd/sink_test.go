@@ -18,37 +18,39 @@ import (
 // A log that takes nothing holds nobody up, is bounded in what it keeps, and
 // says what it lost when it takes lines again.
 func TestStuckLog(t *testing.T) {
-	r, w := io.Pipe()
-	s, err := newSink("", w, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := append(bytes.Repeat([]byte("x"), 64<<10-1), '\n')
-	const lines = 1000
-	for range lines {
-		s.Write(line) // to the test's own time limit, if it waits
-	}
-	lost := s.dropped.Load()
-	if kept := lines - int(lost); lost == 0 || kept*len(line) > sinkBytes+2*len(line) {
-		t.Errorf("%d lines of 64 KiB are kept", kept)
-	}
-	var got bytes.Buffer
-	read := make(chan error, 1)
-	go func() {
-		_, err := got.ReadFrom(r)
-		read <- err // received below
-	}()
-	s.Close()
-	w.Close()
-	if err := <-read; err != nil {
-		t.Error(err)
-	}
-	if n := bytes.Count(got.Bytes(), line); n != lines-int(lost) {
-		t.Errorf("%d lines are written, %d were lost of %d", n, lost, lines)
-	}
-	if want := fmt.Sprintf("frontd: %d log lines were lost", lost); !strings.Contains(got.String(), want) {
-		t.Errorf("it does not say %q", want)
-	}
+	synctest.Test(t, func(t *testing.T) { // in whose time a slow reader takes none
+		r, w := io.Pipe()
+		s, err := newSink("", w, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := append(bytes.Repeat([]byte("x"), 64<<10-1), '\n')
+		const lines = 1000
+		for range lines {
+			s.Write(line) // to the test's own time limit, if it waits
+		}
+		lost := s.dropped.Load()
+		if kept := lines - int(lost); lost == 0 || kept*len(line) > sinkBytes+2*len(line) {
+			t.Errorf("%d lines of 64 KiB are kept", kept)
+		}
+		var got bytes.Buffer
+		read := make(chan error, 1)
+		go func() {
+			_, err := got.ReadFrom(r)
+			read <- err // received below
+		}()
+		s.Close()
+		w.Close()
+		if err := <-read; err != nil {
+			t.Error(err)
+		}
+		if n := bytes.Count(got.Bytes(), line); n != lines-int(lost) {
+			t.Errorf("%d lines are written, %d were lost of %d", n, lost, lines)
+		}
+		if want := fmt.Sprintf("frontd: %d log lines were lost", lost); !strings.Contains(got.String(), want) {
+			t.Errorf("it does not say %q", want)
+		}
+	})
 }
 
 // Neither does whoever wants it opened again or closed wait for ever.

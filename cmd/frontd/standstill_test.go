@@ -16,17 +16,17 @@ import (
 // All processes stop and go on, as on a machine that was suspended: what was in
 // hand is finished, and no worker is blamed for the time.
 func TestStandstill(t *testing.T) {
-	length := 3 * time.Second
+	length := 5 * time.Second
 	if os.Getenv("FRONTD_LONG") == "1" {
 		length = 30 * time.Second
 	}
 	dir := counterpart.Dir(t)
-	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(2, `timeout.request = "1s"`))...)
+	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(2, `timeout.request = "4s"`))...)
 	before := r.awaitServing("demo", 2)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() { // Wait below
-			a, err := ask(t.Context(), r.client, http.MethodPost, r.url+"/sleep?ms=600", "", nil)
+			a, err := ask(t.Context(), r.client, http.MethodPost, r.url+"/sleep?ms=1500", "", nil)
 			if err != nil || a.status != http.StatusOK {
 				t.Errorf("answered with %d %.100q, %v", a.status, a.body, err)
 			}
