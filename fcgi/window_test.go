@@ -43,7 +43,11 @@ func TestFlowWindowGrows(t *testing.T) {
 
 		begin := func() <-chan answer {
 			a := ask(t.Context(), tr, get("/next"))
-			if h, _ := p.next(); h.Type != TypeBeginRequest || h.ID != id {
+			h, _ := p.next()
+			for h.Type == TypeWindow { // the last answer's reader was faster than its end
+				h, _ = p.next()
+			}
+			if h.Type != TypeBeginRequest || h.ID != id {
 				t.Fatalf("got %v, want a request's beginning", h)
 			}
 			return a
