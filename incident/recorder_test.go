@@ -335,3 +335,22 @@ func TestAdd(t *testing.T) {
 		t.Errorf("%d files are left", files)
 	}
 }
+
+// BenchmarkStorm is what a request pays for an error of its own that is one too
+// many: all texts are different, and of a traceback's usual length.
+func BenchmarkStorm(b *testing.B) {
+	r, err := Open(Options{Directory: filepath.Join(b.TempDir(), "kept")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	text := []byte("Traceback (most recent call last):\n" + strings.Repeat("  File \"/srv/shop/views.py\", line 100, in view\n    return total(cart)\n", 40) + "shop.Oops: ")
+	p := failure(1, "request")
+	begin := p.Time
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		p.Text = fmt.Appendf(text[:len(text):cap(text)], "%d %s\n", n, word(n))
+		p.Time = begin.Add(time.Duration(n) * 100 * time.Microsecond) // 10,000 a second
+		r.Record(p)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/frontd/frontd/internal/counterpart"
@@ -15,15 +16,29 @@ import (
 // failing is a Go application that panics.
 func failing() {
 	err := worker.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/go/panic" {
+		switch r.URL.Path {
+		case "/go/panic":
 			priceOf(nil, r.FormValue("item"))
+		case "/go/odd": // as an exception that nobody has seen before
+			odd := spell(r.FormValue("n"))
+			fmt.Fprintf(worker.Stderr(r.Context()), "Traceback (most recent call last):\n%s  File \"/srv/%[2]s.py\", line 1, in %[2]s\n    %[2]s()\nshop.%[2]s: %[2]s\n",
+				strings.Repeat("  File \"/srv/shop.py\", line 7, in view\n    return cart()\n", 30), odd)
+			w.WriteHeader(http.StatusInternalServerError)
+		case "/go/bare":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			fmt.Fprintln(w, "go is well")
 		}
-		fmt.Fprintln(w, "go is well")
 	}))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// spell makes a word of a number: errors that only differ in digits may be the same.
+func spell(digits string) string {
+	return strings.Map(func(r rune) rune { return 'a' + r - '0' }, digits)
 }
 
 func priceOf(prices map[string]*int, item string) int { return *prices[item] }
