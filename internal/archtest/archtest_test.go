@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"config":               {"configs", "github.com/pelletier/go-toml/v2"},
 	"configs":              {},
 	"deploy":               {},
-	"host":                 {"app", "app/demo", "app/cgi", "worker"},
+	"host":                 {"app", "app/demo", "app/cgi", "worker", "worker/session"},
 	"cmd/appworker":        {"host"},
 	"cmd/frontd":           nil, // everything
 	"internal/archtest":    {},
