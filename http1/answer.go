@@ -33,8 +33,10 @@ type answer struct {
 
 // said are the fields that a head is completed by.
 type said struct {
-	date, kind, encoding, coding, identity, close, keep, connection bool
-	trailers                                                        []string
+	date, kind, encoding, coding, identity, close bool
+
+	connection []string // goes out last: the handler may have changed its header by then
+	trailers   []string
 }
 
 func (a *answer) reset() {

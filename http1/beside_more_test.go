@@ -221,6 +221,15 @@ var besidesOfConnections = []beside{
 		w.Header().Set("A", "1")
 		io.WriteString(w, "abc")
 	}, ""},
+	{"a Connection changed too late", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "keep-alive")
+		w.WriteHeader(201)
+		w.Header().Set("Connection", "close")
+	}, ""},
+	{"HEAD with a length beside a coding", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Transfer-Encoding", "chunked")
+		w.Header().Set("Content-Length", "0")
+	}, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"},
 	{"chunked by hand", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Transfer-Encoding", "chunked")
 		io.WriteString(w, "abc")

@@ -70,10 +70,9 @@ func (x *exchange) declare(values []string) {
 }
 
 func (x *exchange) connects(values []string) {
-	x.connection = true
+	x.connection = slices.Clone(values)
 	for _, v := range values {
 		x.close = x.close || hasToken(v, "close")
-		x.keep = x.keep || hasToken(v, "keep-alive")
 	}
 }
 
@@ -107,8 +106,8 @@ func (x *exchange) seal(p []byte, last bool) {
 	case x.closes && (x.head.minor > 0 || x.said.close) && x.status != http.StatusSwitchingProtocols:
 		out = append(out, "Connection: close\r\n"...)
 	case x.closes && x.status != http.StatusSwitchingProtocols:
-	case x.connection:
-		out = appendField(out, "Connection", x.header["Connection"])
+	case len(x.connection) > 0:
+		out = appendField(out, "Connection", x.connection)
 	case x.head.minor == 0:
 		out = append(out, "Connection: keep-alive\r\n"...)
 	}
@@ -139,7 +138,7 @@ func (x *exchange) prefixed() bool {
 // sealLength says where the body ends (RFC 9112 §6.3).
 func (x *exchange) sealLength(out []byte) []byte {
 	switch {
-	case x.length >= 0:
+	case x.length >= 0 && (!x.coding || x.identity): // beside a coding a length is not told
 		out = append(out, "Content-Length: "...)
 		out = strconv.AppendInt(out, x.length, 10)
 		return append(out, "\r\n"...)
