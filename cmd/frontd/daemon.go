@@ -62,9 +62,8 @@ type daemon struct {
 	mu     sync.Mutex // guards the fields below
 	config *config.Config
 	certs  *front.Certificates // nil: no https
+	doors  []*door
 
-	doors   []*door
-	pulses  []*pulse // of the doors; set before the watchdog is fed
 	control *controlServer
 	numbers *numbersServer // nil: no [metrics]
 	serving sync.WaitGroup
@@ -123,7 +122,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	d.numbers.serve()
 	d.elder.takeOver(d)
 	d.speaks.Store(true)
-	d.storeSockets(stale)
+	d.storeSockets(d.allDoors(), stale)
 	d.serving.Go(func() { d.settleIn(life, c, d.stderr) }) // shutdown waits for it
 	d.serving.Go(func() { d.feedWatchdog(life) })          // likewise
 	asked, err := d.wait(life, signals)

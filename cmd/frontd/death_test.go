@@ -95,7 +95,7 @@ app = "bin"
 	start := time.Now()
 	r.Signal(syscall.SIGKILL)
 	r.AwaitExit(patience)
-	counterpart.Await(t, "the end of all its processes", 2*time.Second, func() error { return alivePIDs(all) })
+	counterpart.Await(t, "the end of all its processes", patience, func() error { return alivePIDs(all) })
 	t.Logf("%d processes were gone %v after frontd", len(all), time.Since(start).Round(time.Millisecond))
 
 	again := serve(t, dir, args...)
@@ -157,7 +157,7 @@ func TestSecondTerm(t *testing.T) {
 	}
 	start := time.Now()
 	r.Signal(syscall.SIGTERM)
-	r.AwaitExit(5 * time.Second)
+	r.AwaitExit(patience)
 	t.Logf("ended %v after the second TERM", time.Since(start).Round(time.Millisecond))
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("an answer that was cut off looks complete")
@@ -191,7 +191,7 @@ func TestKillPool(t *testing.T) {
 	}
 	p.Signal(syscall.SIGKILL)
 	p.AwaitExit(patience)
-	counterpart.Await(t, "the end of its workers", 2*time.Second, func() error { return alivePIDs(all) })
+	counterpart.Await(t, "the end of its workers", patience, func() error { return alivePIDs(all) })
 	p = start()
 	if out, err := ask().CombinedOutput(); err != nil || !strings.Contains(string(out), "hello") {
 		t.Errorf("request after the new start: %v\n%s", err, out)

@@ -105,7 +105,7 @@ func (d *daemon) warnOfDev() {
 	if !d.dev {
 		return
 	}
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		if a, ok := door.listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 			d.log.Warn(fmt.Sprintf("--dev shows sources and variables to everybody who reaches %v", a))
 		}

@@ -107,9 +107,7 @@ func TestDevFromSaveToAnswer(t *testing.T) {
 		best = min(best, took)
 		t.Logf("from save to answer: %v", took.Round(time.Millisecond))
 	}
-	if best > saveToAnswer {
-		t.Errorf("the best of %d is %v, want at most %v", saveTries, best, saveToAnswer)
-	}
+	prompt(t, fmt.Sprintf("the best of %d", saveTries), best, saveToAnswer)
 	if n := len(r.awaitServing("app", 1)); n != 1 {
 		t.Errorf("%d workers", n)
 	}

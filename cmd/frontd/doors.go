@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/fcgi"
@@ -22,6 +23,7 @@ type door struct {
 	shutdown func(context.Context) error
 	close    func() error
 	open     func() int // connections
+	pulse    *pulse     // of its listener; nil until it serves, guarded by daemon.mu
 }
 
 // open listens at every address and makes the servers. Requests wait in the
@@ -29,14 +31,8 @@ type door struct {
 func (d *daemon) open(c *config.Config) error {
 	var errs []error
 	for _, a := range c.Server.Listen {
-		l, err := listen(a, c)
+		door, err := d.openDoor(a, c)
 		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		door, err := d.newDoor(a, l, c)
-		if err != nil {
-			l.Close()
 			errs = append(errs, err)
 			continue
 		}
@@ -49,8 +45,24 @@ func (d *daemon) open(c *config.Config) error {
 	return nil
 }
 
-func listen(a config.Address, c *config.Config) (net.Listener, error) {
-	return config.ListenMode(a, c.Server.SocketMode)
+func (d *daemon) openDoor(a config.Address, c *config.Config) (*door, error) {
+	l, err := config.ListenMode(a, c.Server.SocketMode)
+	if err != nil {
+		return nil, err
+	}
+	door, err := d.newDoor(a, l, c)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return door, nil
+}
+
+// allDoors are those that are open now: a reload may change them.
+func (d *daemon) allDoors() []*door {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.doors)
 }
 
 // engineOfTests, if not empty, is in the place of the configured engine, so
@@ -68,7 +80,7 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 			}),
 			ErrorLog: func(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...), "listener", where.Name) },
 		}
-		return &door{a, l, s.Serve, s.Shutdown, s.Close, s.Connections}, nil
+		return &door{address: a, listener: l, serve: s.Serve, shutdown: s.Shutdown, close: s.Close, open: s.Connections}, nil
 	}
 	sc := front.ServerConfig{
 		Listener: where, Log: d.log.Logger,
@@ -87,7 +99,7 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 		}
 	}
 	s := front.NewServer(h, sc)
-	return &door{a, l, s.Serve, s.Shutdown, s.Close, s.Connections}, nil
+	return &door{address: a, listener: l, serve: s.Serve, shutdown: s.Shutdown, close: s.Close, open: s.Connections}, nil
 }
 
 func (d *daemon) tlsConfig(c *config.Config) (*tls.Config, error) {
@@ -116,27 +128,46 @@ func (d *daemon) dispatch(w http.ResponseWriter, r *http.Request) {
 	(*d.handler.Load()).ServeHTTP(w, r)
 }
 
-// serve lets the doors answer. A door that ends by itself ends the daemon: it
-// would be half deaf.
+// serve lets the doors answer.
 func (d *daemon) serve() {
-	for _, door := range d.doors {
-		p := newPulse(door.listener)
-		d.pulses = append(d.pulses, p)
-		d.serving.Go(func() { // shutdown waits for it
-			err := door.serve(p)
-			if err == nil || errors.Is(err, fcgi.ErrServerClosed) {
-				return
-			}
-			select {
-			case d.failed <- fmt.Errorf("serve %v: %w", door.address, err):
-			default: // another one failed first
-			}
-		})
+	for _, door := range d.allDoors() {
+		d.serveAt(door)
 	}
 }
 
-func (d *daemon) closeDoors() {
+// serveAt lets one answer. A door that ends by itself ends the daemon: it would
+// be half deaf.
+func (d *daemon) serveAt(door *door) {
+	p := newPulse(door.listener)
+	d.mu.Lock()
+	door.pulse = p
+	d.mu.Unlock()
+	d.serving.Go(func() { // shutdown waits for it
+		err := door.serve(p)
+		if err == nil || errors.Is(err, fcgi.ErrServerClosed) {
+			return
+		}
+		select {
+		case d.failed <- fmt.Errorf("serve %v: %w", door.address, err):
+		default: // another one failed first
+		}
+	})
+}
+
+// pulses are those of the doors that serve.
+func (d *daemon) pulses() (list []*pulse) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, door := range d.doors {
+		if door.pulse != nil {
+			list = append(list, door.pulse)
+		}
+	}
+	return list
+}
+
+func (d *daemon) closeDoors() {
+	for _, door := range d.allDoors() {
 		door.listener.Close()
 	}
 }

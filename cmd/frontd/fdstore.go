@@ -11,18 +11,18 @@ import (
 // while frontd restarts, for whatever reason, connections wait in them instead
 // of being refused. The next frontd gets them as it gets those of .socket
 // units, which stay out: systemd has them. stale are the names of those that
-// a frontd before left there and the configuration has no more.
+// are there, of a frontd before or of ours, and that the configuration has no more.
 //
 // $FDSTORE says how many systemd takes (systemd 254; our units set it for
 // those before); without it there is no store.
-func (d *daemon) storeSockets(stale []string) {
+func (d *daemon) storeSockets(doors []*door, stale []string) {
 	if n, _ := strconv.Atoi(os.Getenv("FDSTORE")); n < 1 {
 		return
 	}
 	for _, name := range stale {
 		d.tell("FDSTOREREMOVE=1\nFDNAME=" + name)
 	}
-	for _, door := range d.doors {
+	for _, door := range doors {
 		if !door.address.Storable() {
 			continue
 		}

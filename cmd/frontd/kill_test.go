@@ -34,6 +34,19 @@ func parentOf(pid int) int {
 	return ppid
 }
 
+// prompt is for what has to be done within a time where the machine is ours
+// alone (FRONTD_LONG=1). Elsewhere it is told: a busy machine says nothing of us.
+func prompt(t testing.TB, what string, took, within time.Duration) {
+	t.Helper()
+	switch {
+	case took <= within:
+	case long():
+		t.Errorf("%s took %v, want at most %v", what, took, within)
+	default:
+		t.Logf("%s took %v, which is much (%v on a machine of its own)", what, took, within)
+	}
+}
+
 // killWorker kills a worker and waits for its successor, which has to serve
 // within a second. It returns how long that took.
 func killWorker(r *running, app string, pids []int, pid int) time.Duration {
@@ -55,9 +68,7 @@ func killWorker(r *running, app string, pids []int, pid int) time.Duration {
 		return err
 	})
 	took := time.Since(start)
-	if took > time.Second {
-		r.t.Errorf("the successor of worker %d served after %v, want within 1s", pid, took)
-	}
+	prompt(r.t, "the start of another worker", took, time.Second)
 	for _, p := range now {
 		if got := parentOf(p); got != r.PID() {
 			r.t.Errorf("parent of worker %d is %d, want frontd, %d", p, got, r.PID())

@@ -130,7 +130,7 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 		d.numbers.close() // the heir's are what holds
 	}
 	var doors sync.WaitGroup
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		doors.Go(func() { // waited for below
 			if err := door.shutdown(ctx); err != nil {
 				d.log.Warn("requests were cut off by the stop", "listener", door.address.String(), "error", err)
@@ -187,7 +187,7 @@ func (d *daemon) awaitCut() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cutWait)
 	defer cancel()
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		if err := door.shutdown(ctx); err != nil {
 			d.log.Warn("requests that were cut off have not ended", "listener", door.address.String())
 		}
@@ -212,7 +212,7 @@ func (d *daemon) stopWorkers(ctx context.Context) error {
 // application has a worker that serves, or is known to have none. Requests
 // that come before wait in the queues.
 func (d *daemon) settleIn(ctx context.Context, c *config.Config, stderr io.Writer) {
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		d.log.Info("listening", "address", doorURL(door))
 	}
 	d.warnOfDev()
@@ -240,7 +240,7 @@ func (d *daemon) awaitApps(ctx context.Context) {
 
 // announce says what runs, to a person at a terminal.
 func (d *daemon) announce(c *config.Config, stderr io.Writer) {
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		fmt.Fprintf(stderr, "\n  frontd serves %s\n", doorURL(door))
 	}
 	for _, a := range c.Apps {

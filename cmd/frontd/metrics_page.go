@@ -23,7 +23,7 @@ func (d *daemon) writeMetrics(p *metrics.Page) {
 	}
 	writeWorkers(p, reports)
 	p.Metric("frontd_connections_open", metrics.Gauge, "Connections of clients, by listener.")
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		p.Sample(float64(door.open()), "listener", doorURL(door))
 	}
 	p.Metric("frontd_log_lines_dropped_total", metrics.Counter, "Log lines that were lost because the log did not take them.")

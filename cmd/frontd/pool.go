@@ -135,7 +135,7 @@ func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err
 		log: log, name: a.Name, kind: string(a.Kind), target: a.Target, address: c.Server.Listen[0],
 		started: time.Now(), asked: make(chan struct{}),
 	}
-	listener, err := listen(p.address, c)
+	listener, err := config.ListenMode(p.address, c.Server.SocketMode)
 	if err != nil {
 		return err
 	}

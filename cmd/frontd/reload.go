@@ -26,9 +26,6 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.mu.Lock()
 	old, certs := d.config, d.certs
 	d.mu.Unlock()
-	if !slices.Equal(old.Server.Listen, c.Server.Listen) {
-		return errors.New("reload: server.listen has changed, which takes a restart")
-	}
 	if old.Metrics.Listen != c.Metrics.Listen || !slices.Equal(old.Metrics.Hosts, c.Metrics.Hosts) {
 		return errors.New("reload: [metrics] has changed, which takes a restart")
 	}
@@ -39,8 +36,13 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	doors, err := d.prepareDoors(c)
+	if err != nil {
+		return err
+	}
 	s, err := d.prepareApps(ctx, c)
 	if err != nil {
+		doors.abort()
 		return err
 	}
 	next, err := d.chain(c)
@@ -51,10 +53,12 @@ func (d *daemon) reload(ctx context.Context) error {
 	}
 	if err != nil {
 		s.abort(ctx)
+		doors.abort()
 		return err
 	}
 	err = errors.Join(s.takeOver(), d.incidents.telling.replace(heralds))
 	d.enforce(next)
+	doors.enforce(c.Server.ShutdownTimeout)
 	d.mu.Lock()
 	d.config = c
 	d.mu.Unlock()

@@ -119,7 +119,7 @@ func (d *daemon) status(watched bool) statusReport {
 		PID: os.Getpid(), Version: version, Uptime: now.Sub(d.started).Seconds(), Stopping: d.stopping.Load(),
 		LogLost: d.log.lost(), Routines: runtime.NumGoroutine(), Listen: []string{}, Apps: []appReport{},
 	}
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		s.Listen = append(s.Listen, doorURL(door))
 		s.Open += door.open()
 	}

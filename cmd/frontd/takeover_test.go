@@ -153,6 +153,9 @@ func TestKillStorm(t *testing.T) {
 	kills := 0
 	for range inLong(20, 600) {
 		<-tick.C
+		if !long() {
+			r.awaitServing(a.name, a.workers) // a machine that starts none in time leaves nobody to repeat at
+		}
 		s := r.status()
 		if pids, err := servingPIDs(s, a.name); err == nil && len(pids) > 0 {
 			syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL) // one that is gone by now was killed before

@@ -127,7 +127,7 @@ type socket struct {
 // sockets are all that frontd listens at.
 func (d *daemon) sockets() []socket {
 	var list []socket
-	for _, door := range d.doors {
+	for _, door := range d.allDoors() {
 		list = append(list, socket{door.address, door.listener})
 	}
 	if d.numbers != nil {

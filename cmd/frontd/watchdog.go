@@ -47,7 +47,7 @@ func (d *daemon) feedWatchdog(ctx context.Context) {
 func (d *daemon) beats(ctx context.Context, dispatch *liveness, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	for _, p := range d.pulses {
+	for _, p := range d.pulses() {
 		if err := p.feel(ctx); err != nil {
 			return err
 		}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/frontd/frontd/internal/counterpart"
+)
+
+// A reload opens what is new in listen and closes what is not there any more.
+// What has stayed notices nothing, nor does a request that came by a listener
+// that goes.
+func TestReloadChangesListeners(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	first, second := filepath.Join(dir, "first.sock"), filepath.Join(dir, "second.sock")
+	configured := func(addresses, more string) []string {
+		return configure(t, dir, strings.Replace(jsonLog, `"127.0.0.1:0"`, addresses, 1)+demoApp(1)+more)
+	}
+	const stays = `"127.0.0.1:0"`
+	r := serve(t, dir, configured(stays+`, "unix:`+first+`"`, "")...)
+	reload := func(addresses, more string) (string, error) {
+		configured(addresses, more)
+		return r.command("reload")
+	}
+	r.awaitServing("demo", 1)
+	load := startLoad(t, r.client, 2, http.MethodGet, r.url+"/hello", "", "hello\n")
+	is := func(path string) {
+		t.Helper()
+		a, err := ask(t.Context(), unixClient(t, path), http.MethodGet, "http://frontd/hello", "", nil)
+		if err != nil || a.body != "hello\n" {
+			t.Errorf("at %s: %+v, %v", path, a, err)
+		}
+	}
+	is(first)
+	under, err := net.Dial("unix", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer under.Close()
+	if _, err := io.WriteString(under, "GET /stream?n=20&interval=50 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	streamed := bufio.NewReader(under)
+	for line := ""; line != "chunk 1 of 20\n"; {
+		if line, err = streamed.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if out, err := reload(stays+`, "unix:`+second+`"`, ""); err != nil {
+		t.Fatalf("reload: %v\n%s", err, out)
+	}
+	is(second)
+	answer, err := io.ReadAll(streamed)
+	if err != nil || !strings.Contains(string(answer), "chunk 20 of 20") {
+		t.Errorf("the answer under way at the listener that goes ends with %.100q, %v", answer, err)
+	}
+	r.AwaitLine(`"msg":"does not listen any more","address":"unix:`+first+`"`, patience)
+	if _, err := os.Lstat(first); err == nil {
+		t.Error("the socket of the listener that has gone is left behind")
+	}
+
+	// An address that is taken refuses the whole reload.
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	out, err := reload(fmt.Sprintf(`%s, "unix:%s", "%v"`, stays, first, taken.Addr()), "")
+	if want := "frontd.toml:3:1: server.listen: "; err == nil || !strings.Contains(out, want) || !strings.Contains(out, "address already in use") {
+		t.Errorf("an address in use: %v, %q; want %s and the reason", err, out, want)
+	}
+	// So does an application that does not come up: what was opened is closed.
+	out, err = reload(stays+`, "unix:`+first+`"`, "[app.broken]\nkind = \"exec\"\ntarget = \"false\"\nworkers = 1\n")
+	if err == nil || !strings.Contains(out, "app broken: not started") {
+		t.Errorf("an application that does not start: %v, %s", err, out)
+	}
+	if _, err := os.Lstat(first); err == nil {
+		t.Error("a reload that was refused has left a socket")
+	}
+	is(second)
+
+	if s := r.status(); len(s.Listen) != 2 || s.Listen[1] != "unix:"+second {
+		t.Errorf("status says %q", s.Listen)
+	}
+	load.awaitMore(t, 20)
+	load.clean(t, "GET")
+}
