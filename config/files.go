@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 // CheckFiles looks whether the files and folders that c names are there and
@@ -25,6 +26,9 @@ func (c *Config) CheckFiles() Errors {
 	for _, r := range c.Routes {
 		if r.Root != "" {
 			f.note(r.Set["root"], "route.root", isFolder(r.Root))
+		}
+		if a := c.App(r.App); a != nil && r.Set.Has("fallback") {
+			f.fallback(r.Set["fallback"], "route.fallback", a, r.Fallback)
 		}
 	}
 	f.errs.sort()
@@ -51,12 +55,28 @@ func (f *files) app(a *App) {
 		_, err := exec.LookPath(a.Python)
 		f.note(a.Set["python"], path+".python", err)
 	}
+	if a.Set.Has("fallback") {
+		f.fallback(a.Set["fallback"], path+".fallback", a, a.Fallback)
+	}
 	switch a.Kind {
 	case KindPHP, KindFolder:
 		f.note(a.Set["target"], path+".target", isFolder(a.Target))
 	case KindCGI:
 		_, err := os.Stat(a.Target)
 		f.note(a.Set["target"], path+".target", plain(err))
+	}
+}
+
+// fallback looks for the file of an app's folder that takes what has none. Where
+// the folder is missing itself, that is said already.
+func (f *files) fallback(pos Pos, key string, a *App, file string) {
+	folder := a.Target
+	if a.Kind == KindFCGI {
+		folder = a.Directory
+	}
+	if file != "" && isFolder(folder) == nil {
+		_, err := os.Stat(filepath.Join(folder, file))
+		f.note(pos, key, plain(err))
 	}
 }
 

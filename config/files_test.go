@@ -28,8 +28,9 @@ func TestCheckFiles(t *testing.T) {
 	}
 	good := parse(`
 app.a = { kind = "wsgi", target = "a", directory = "site", python = "./python" }
-app.b = { kind = "php", target = "site" }
-route = [ { path = "/static/", root = "static" }, { path = "/b/", app = "b" }, { app = "a" } ]`)
+app.b = { kind = "php", target = "site", fallback = "" }
+app.d = { kind = "folder", target = ".", fallback = "/python" }
+route = [ { path = "/static/", root = "static" }, { path = "/b/", app = "b" }, { path = "/d/", app = "d", fallback = "/file" }, { app = "a", root = "static" } ]`)
 	if errs := good.CheckFiles(); errs != nil {
 		t.Errorf("all is there, and yet:\n%v", errs)
 	}
@@ -37,14 +38,19 @@ route = [ { path = "/static/", root = "static" }, { path = "/b/", app = "b" }, {
 app.a = { kind = "wsgi", target = "a", directory = "none", python = "./file" }
 app.b = { kind = "php", target = "file" }
 app.c = { kind = "cgi", target = "none" }
-route = [ { path = "/static/", root = "file" }, { path = "/b/", app = "b" }, { path = "/c/", app = "c" }, { app = "a" } ]`)
+app.d = { kind = "folder", target = "site", fallback = "/index.py" }
+app.e = { kind = "fcgi", target = "unix:/x", directory = "site", fallback = "/app.php" }
+route = [ { path = "/d/", app = "d", fallback = "/other.py" }, { path = "/e/", app = "e" }, { path = "/static/", root = "file" }, { path = "/b/", app = "b" }, { path = "/c/", app = "c" }, { app = "a" } ]`)
 	want := []string{
 		"1:8: server.tls: open " + dir + "/c: no such file or directory",
 		"2:40: app.a.directory: " + dir + "/none: no such file or directory",
 		"2:60: app.a.python: exec: \"" + dir + "/file\": permission denied",
 		"3:25: app.b.target: " + dir + "/file is not a folder",
 		"4:25: app.c.target: " + dir + "/none: no such file or directory",
-		"5:32: route.root: " + dir + "/file is not a folder",
+		"5:45: app.d.fallback: " + dir + "/site/index.py: no such file or directory",
+		"6:66: app.e.fallback: " + dir + "/site/app.php: no such file or directory",
+		"7:38: route.fallback: " + dir + "/site/other.py: no such file or directory",
+		"7:114: route.root: " + dir + "/file is not a folder",
 	}
 	errs := bad.CheckFiles()
 	for i := range max(len(errs), len(want)) {
