@@ -14,7 +14,8 @@ const (
 
 	maxSeen      = 8               // occurrences kept of one incident
 	queueSize    = 64              // new incidents on their way to the disk
-	looksASecond = 1000            // tracebacks read; a known one told in the same words needs no reading
+	looksASecond = 200             // tracebacks read, some 70 us of CPU each; a known one told in the same words needs no reading
+	looksAtOnce  = 1000            // after a quiet time
 	newASecond   = 5               // new incidents of one application
 	newAtOnce    = 50              // likewise, after a quiet time
 	maxApps      = 256             // applications whose rates are kept apart
@@ -151,7 +152,7 @@ func Open(o Options) (*Recorder, error) {
 		options: o, seed: maphash.MakeSeed(), store: store{dir: o.Directory},
 		queue: make(chan job, queueSize), stop: make(chan struct{}), done: make(chan struct{}),
 		index: make(map[string]*entry), rates: make(map[string]*bucket), dirty: make(map[string]bool),
-		looks: bucket{rate: looksASecond, most: looksASecond}, guest: o.Guest,
+		looks: bucket{rate: looksASecond, most: looksAtOnce}, guest: o.Guest,
 	}
 	if err := r.look(); err != nil {
 		return nil, err

@@ -222,7 +222,7 @@ func TestVariantsDoNotHideOthers(t *testing.T) {
 		s := open(t, filepath.Join(t.TempDir(), "kept"), Options{})
 		often := s.record(failure(0, "first"))
 		for second := range 20 {
-			for n := range 2 * looksASecond {
+			for n := range 2 * looksAtOnce {
 				r := failure(1, "")
 				r.Text = append(r.Text, fmt.Sprintf("order %d", second*10_000+n)...)
 				s.Record(r)
