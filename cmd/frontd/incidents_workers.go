@@ -179,12 +179,13 @@ func (in *incidents) notStarted(app string, policy incident.Policy, e supervisor
 		lines = tail
 	}
 	p := incident.Report{
-		Kind: incident.StartFailed, Cause: string(front.StartFailed), App: app, Time: time.Now(), PID: e.Worker.PID,
+		Kind: incident.StartFailed, Cause: string(front.StartFailed), App: app, Time: time.Now(), PID: pid,
 		Text: []byte(lines), Policy: policy, Detail: startDetail(e),
 		Fill: func(i *incident.Incident) {
 			i.LastLines = e.Stderr
 			if e.Exit != nil {
 				i.Worker = workerEnd(e, 0)
+				i.Worker.PID = pid
 			}
 		},
 	}
