@@ -67,7 +67,10 @@ func (b Backoff) delay(failures int, random float64) time.Duration {
 }
 
 // A row counts failures that follow each other closely.
-type row struct{ failures int }
+type row struct {
+	failures int
+	killed   bool // the last one was killed, by somebody else, soon after it came up
+}
 
 // next takes the end of a process, nil if none could be started, and returns
 // how long to wait before the next start. An end that was asked for is neither
@@ -79,10 +82,11 @@ func (r *row) next(b Backoff, exit *Exit, served time.Duration, random float64) 
 	case exit != nil && exit.Ready && exit.Signal == syscall.SIGKILL && !exit.OOM:
 		// Somebody's kill -9 says nothing of the program, however often it
 		// comes: pauses that grow would take the application down for it.
-		if served >= quickExit {
-			return 0
+		again := r.killed
+		if r.killed = served < quickExit; r.killed && again {
+			return b.delay(1, random)
 		}
-		return b.delay(1, random)
+		return 0
 	case served >= healthyAge:
 		r.failures = 0
 	}

@@ -222,8 +222,12 @@ func TestForeignKillIsNoCrashLoop(t *testing.T) {
 	var r row
 	killed := &Exit{Signal: syscall.SIGKILL, Ready: true}
 	for i := range 100 {
-		if d := r.next(b, killed, 100*time.Millisecond, 0); d != b.Min {
-			t.Fatalf("kill %d: a pause of %v, want %v", i, d, b.Min)
+		want := b.Min
+		if i == 0 {
+			want = 0 // one alone costs nothing
+		}
+		if d := r.next(b, killed, 100*time.Millisecond, 0); d != want {
+			t.Fatalf("kill %d: a pause of %v, want %v", i, d, want)
 		}
 	}
 	if d := r.next(b, killed, time.Minute, 0); d != 0 {

@@ -67,7 +67,7 @@ func TestReplaceByBrokenOneChangesNothing(t *testing.T) {
 			before := g.Workers()
 			broken := childSpec(t, 2, c.mode, c.args...)
 			broken.SocketDir = good.SocketDir
-			broken.StartTimeout = 500 * time.Millisecond
+			broken.StartTimeout = 3 * time.Second // time enough for its words
 			if c.mode == "fail" {
 				broken.StartTimeout = time.Minute
 			}
