@@ -52,10 +52,11 @@ target = "$APPS/role:worker"`),
 	},
 	{
 		name: "frontd-wsgi", family: familyWSGI, title: "frontd serve, 2 WSGI workers of one thread",
-		needs: []string{"python3"}, start: frontdServe(`kind = "wsgi"
-target = "app:application"
-directory = "$APPS"
-python = "$PYTHON"`),
+		needs: []string{"python3"}, start: frontdServe(frontdWSGI),
+	},
+	{
+		name: "frontd-wsgi-threads", family: familyWSGI, title: "frontd serve, 2 WSGI workers of 4 threads",
+		needs: []string{"python3"}, start: frontdServe(frontdWSGI + "threads = 4"),
 	},
 	{
 		name: "nginx-frontd-wsgi", family: familyWSGI, title: "nginx + 2 WSGI workers of frontd (frontd pool)", needs: []string{"nginx", "python3"},

@@ -42,6 +42,12 @@ func (s *stage) serveFile(text, app string) error {
 	return s.run(nil, s.rig.frontd, "serve", "-c", file)
 }
 
+const frontdWSGI = `kind = "wsgi"
+target = "app:application"
+directory = "$APPS"
+python = "$PYTHON"
+`
+
 func frontdPHP(s *stage) (string, error) {
 	_, err := frontdServe("kind = \"php\"\ntarget = \"$APPS/php\"\nenv = { PHPRC = \"$APPS\" }")(s)
 	return ".php", err
