@@ -232,4 +232,7 @@ func homes() map[string]string {
 }
 
 // DefaultWorkers is what App.Workers of 0 means: the CPUs this process may use.
-func DefaultWorkers() int { return runtime.GOMAXPROCS(0) }
+func DefaultWorkers() int { return processors }
+
+// As the process began: while it serves, it may give processors up for a time.
+var processors = runtime.GOMAXPROCS(0)

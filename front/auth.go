@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// As the process began: while it serves, it may give processors up for a time.
+var processors = runtime.GOMAXPROCS(0)
+
 // BasicAuth asks for a name and a password (RFC 7617). The application gets
 // the name as REMOTE_USER and never the password.
 //
@@ -65,7 +68,7 @@ func NewBasicAuth(file, realm string) (*BasicAuth, error) {
 	a := &BasicAuth{
 		users: users, known: map[digest]time.Time{},
 		challenge: http.Header{"Www-Authenticate": {"Basic realm=" + quotedString(realm) + `, charset="UTF-8"`}},
-		verifying: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		verifying: make(chan struct{}, max(1, processors/2)),
 	}
 	a.failures, err = NewRate(1, failuresEach, failuresAtOnce)
 	for _, hash := range users { // any: files are made with one setting

@@ -125,6 +125,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	d.storeSockets(d.allDoors(), stale)
 	d.serving.Go(func() { d.settleIn(life, c, d.stderr) }) // shutdown waits for it
 	d.serving.Go(func() { d.feedWatchdog(life) })          // likewise
+	d.serving.Go(func() { d.shareProcessors(life) })       // likewise
 	asked, err := d.wait(life, signals)
 	cancel()
 	d.part(c.Server.ShutdownTimeout, asked)
