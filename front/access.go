@@ -51,7 +51,7 @@ func (a *access) finish(f *flight, r *http.Request) {
 	now := time.Now()
 	x.Total = now.Sub(x.Start)
 	if f.writer.body != nil {
-		f.body.limitDrain()
+		f.leaveBody(r)
 	}
 	switch {
 	case f.returned:
@@ -65,6 +65,16 @@ func (a *access) finish(f *flight, r *http.Request) {
 	}
 	a.tell(x, r)
 	f.land()
+}
+
+// leaveBody sees to what is left of the request's body. Only net/http's
+// HTTP/1 needs more than a limit of time: other servers know what they read.
+func (f *flight) leaveBody(r *http.Request) {
+	if f.conn.conn == nil || r.ProtoMajor != 1 {
+		f.body.limitDrain()
+	} else if !f.body.leave(f.returned && f.Status != 0) {
+		f.conn.conn.cut()
+	}
 }
 
 // tell hands a record to whom it is for.

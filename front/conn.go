@@ -81,6 +81,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	return 0, nil
 }
 
+// cut is called by a handler at its end: nothing more is read. What stays of its
+// request's body would be taken for a request by net/http, which keeps the
+// connection in full duplex even if it cannot read that.
+func (c *conn) cut() { c.ended = true }
+
 // SetReadDeadline implements net.Conn.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()

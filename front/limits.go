@@ -15,6 +15,13 @@ import (
 // handler left unread, before it gives the connection up.
 const drainTimeout = 5 * time.Second
 
+// leaveTimeout and maxLeft, in bytes, bound what is taken of a body that was
+// given up, for the sake of the connection.
+const (
+	leaveTimeout = time.Second
+	maxLeft      = 256 << 10
+)
+
 // stage refuses a body that says that it is too large, before any of it is
 // read. What it does not say shows while it is read: see body.
 func (s *Settings) stage(next http.Handler) http.Handler {
@@ -165,6 +172,34 @@ func (b *body) Stop() {
 var longAgo = time.Unix(1, 4711)
 
 func (b *body) Close() error { return b.rc.Close() }
+
+// leave takes what is left of a body that was stopped, within bounds, and is
+// false if that is not all: the connection must not go on then. By itself
+// net/http would take it too late, after the watch on the connection has
+// ended, and begin another. An answer that has begun is not kept waiting for it.
+func (b *body) leave(answered bool) bool {
+	b.mu.Lock()
+	left := b.stopped && !b.whole
+	b.mu.Unlock()
+	if !left {
+		b.limitDrain()
+		return true
+	}
+	if b.take(longAgo) { // it is here
+		return true
+	}
+	if answered {
+		_ = b.ctl.Flush() // who does not get it is gone
+	}
+	return b.take(time.Now().Add(leaveTimeout))
+}
+
+func (b *body) take(until time.Time) bool {
+	_ = b.ctl.SetReadDeadline(until) // unsupported: a web server before us has limits of its own
+	_, err := io.CopyN(io.Discard, b.rc, maxLeft)
+	b.end(true, err == io.EOF)
+	return err == io.EOF
+}
 
 // limitDrain bounds the wait for what nobody read: net/http reads it before
 // the head goes out and after the handler, even where the connection is to

@@ -56,6 +56,7 @@ func WithListener(ctx context.Context, l Listener) context.Context {
 // stages need it. Several may ask at once (HTTP/2).
 type connection struct {
 	Listener
+	conn      *conn // net/http's HTTP/1; nil: another server's
 	lastPeer  atomic.Pointer[endpoint]
 	lastLocal atomic.Pointer[localEnd]
 }

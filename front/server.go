@@ -64,8 +64,8 @@ func NewServer(handler http.Handler, config ServerConfig) *Server {
 		Protocols:         &protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams},
 		ConnState:         s.set.track,
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return WithListener(ctx, c.Listener)
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, listenerKey{}, &connection{Listener: c.Listener, conn: httpConn(nc)})
 		},
 		// OPTIONS * comes to the chain as every other request.
 		DisableGeneralOptionsHandler: true,

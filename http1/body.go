@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -301,7 +302,14 @@ func (b *body) finish() bool {
 		b.err = http.ErrBodyReadAfterClose
 	}
 	err := b.err
-	if err == nil {
+	switch {
+	case err == nil:
+		b.c.in.notAfter(time.Now().Add(drainTime))
+		err = b.drain()
+	case errors.Is(err, os.ErrDeadlineExceeded) && !b.c.x.closes:
+		// The handler did not want to wait for it, but the client has been told of
+		// no end: it may be on its way, and the next request behind it.
+		_ = b.c.in.by(time.Now().Add(drainTime)) // fails on a closed connection, as the read will
 		err = b.drain()
 	}
 	b.closed, b.err = true, http.ErrBodyReadAfterClose
@@ -313,7 +321,6 @@ func (b *body) drain() error {
 	if b.state == inData && b.left >= maxDrain && !b.chunked {
 		return io.ErrShortBuffer
 	}
-	b.c.in.notAfter(time.Now().Add(drainTime))
 	waste := drains.Get().(*[4096]byte)
 	defer drains.Put(waste)
 	for total := 0; total < maxDrain; {
