@@ -22,13 +22,13 @@ type CertificateFiles struct{ Cert, Key string }
 // and the log says so once for each change.
 type Certificates struct {
 	// Immutable.
-	files []CertificateFiles
-	log   *slog.Logger
+	log *slog.Logger
 
 	current atomic.Pointer[[]tls.Certificate]
 	checked atomic.Int64 // Unix nanoseconds of the last look
 
-	mu    sync.Mutex // guards the field below, and reloading
+	mu    sync.Mutex // guards the fields below, and reloading
+	files []CertificateFiles
 	stamp []fileStamp
 }
 
@@ -58,6 +58,23 @@ func (c *Certificates) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.load(c.look())
+}
+
+// Use loads other pairs, from other files, in the place of the present ones, or
+// the same ones anew. On an error the old ones stay, and their files are followed.
+func (c *Certificates) Use(files []CertificateFiles) error {
+	if len(files) == 0 {
+		return errors.New("load certificates: none given")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, stamp := c.files, c.stamp
+	c.files = files
+	if err := c.load(c.look()); err != nil {
+		c.files, c.stamp = before, stamp
+		return err
+	}
+	return nil
 }
 
 func (c *Certificates) load(stamp []fileStamp) error {

@@ -109,15 +109,22 @@ func (d *daemon) tlsConfig(c *config.Config) (*tls.Config, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.certs == nil {
-		certs, err := front.LoadCertificates([]front.CertificateFiles{
-			{Cert: c.Server.TLS.Certificate, Key: c.Server.TLS.Key},
-		}, d.log.Logger)
+		certs, err := front.LoadCertificates(certificateFiles(c), d.log.Logger)
 		if err != nil {
 			return nil, err
 		}
 		d.certs = certs
 	}
 	return d.certs.Config(), nil
+}
+
+func certificateFiles(c *config.Config) []front.CertificateFiles {
+	return []front.CertificateFiles{{Cert: c.Server.TLS.Certificate, Key: c.Server.TLS.Key}}
+}
+
+// hasTLS reports whether any listener needs a certificate.
+func hasTLS(c *config.Config) bool {
+	return slices.ContainsFunc(c.Server.Listen, func(a config.Address) bool { return a.Scheme == "https" })
 }
 
 // dispatch serves with the chain in force now.

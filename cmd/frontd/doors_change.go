@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/front"
 )
 
 // A doorChange is what a reload changes of the doors: those that come listen
@@ -15,6 +16,7 @@ type doorChange struct {
 	all     []*door // in the order of the configuration
 	added   []*door
 	dropped []*door
+	certs   *front.Certificates // before
 }
 
 // prepareDoors opens what a configuration has that is not open. An address in
@@ -25,7 +27,9 @@ func (d *daemon) prepareDoors(c *config.Config) (*doorChange, error) {
 	for _, door := range d.allDoors() {
 		have[door.address] = door
 	}
-	ch := &doorChange{d: d}
+	d.mu.Lock()
+	ch := &doorChange{d: d, certs: d.certs}
+	d.mu.Unlock()
 	var errs []error
 	for _, a := range c.Server.Listen {
 		if door := have[a]; door != nil {
@@ -55,6 +59,9 @@ func (ch *doorChange) abort() {
 	for _, door := range ch.added {
 		door.listener.Close()
 	}
+	ch.d.mu.Lock()
+	ch.d.certs = ch.certs
+	ch.d.mu.Unlock()
 }
 
 // enforce serves at the new doors and closes those that are no more, which

@@ -46,8 +46,8 @@ func (d *daemon) reload(ctx context.Context) error {
 		return err
 	}
 	next, err := d.chain(c)
-	if err == nil && certs != nil {
-		if err = certs.Reload(); err != nil {
+	if err == nil && certs != nil && hasTLS(c) {
+		if err = certs.Use(certificateFiles(c)); err != nil {
 			next.roots.close()
 		}
 	}
@@ -61,6 +61,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	doors.enforce(c.Server.ShutdownTimeout)
 	d.mu.Lock()
 	d.config = c
+	if !hasTLS(c) {
+		d.certs = nil
+	}
 	d.mu.Unlock()
 	var stale []*application
 	for _, a := range d.apps.all() {

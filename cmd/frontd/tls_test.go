@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -143,5 +144,33 @@ func TestCertificateRenewal(t *testing.T) {
 	r.client = trust(t, cert)
 	if a := r.get("/hello"); a.body != "hello\n" {
 		t.Errorf("status %d, %q", a.status, a.body)
+	}
+	// Other files, by a reload: at once, or not at all.
+	other := filepath.Join(dir, "other")
+	if err := os.Mkdir(other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	moved := strings.NewReplacer(`"cert.pem"`, `"other/cert.pem"`, `"key.pem"`, `"other/key.pem"`).Replace(tlsConfig) + demoApp(1)
+	configure(t, dir, moved)
+	if out, err := r.command("reload"); err == nil || !strings.Contains(out, "other/cert.pem") {
+		t.Errorf("files that are not there: %v, %s", err, out)
+	}
+	awaitSerial(3)
+	writeCertificate(t, other, 4)
+	if out, err := r.command("reload"); err != nil {
+		t.Fatalf("reload: %v\n%s", err, out)
+	}
+	if got, err := serial(); err != nil || got != 4 {
+		t.Errorf("after the reload the certificate is %d, %v, want 4", got, err)
+	}
+	// Without TLS no certificate is asked for, now or later.
+	if err := os.RemoveAll(other); err != nil {
+		t.Fatal(err)
+	}
+	configure(t, dir, jsonLog+demoApp(1))
+	for range 2 {
+		if out, err := r.command("reload"); err != nil {
+			t.Errorf("reload without TLS: %v\n%s", err, out)
+		}
 	}
 }
