@@ -181,10 +181,12 @@ func TestDescriptorsAndEnvironment(t *testing.T) {
 	}
 	defer syscall.Close(leak)
 	spec := childSpec(t, 1, "")
-	spec.Path, spec.Args, spec.Ready = "sleep", []string{"named", "1000"}, nil
+	const script = "echo up; sleep 1000 & wait" // a program that is loading has its libraries open
+	spec.Path, spec.Args, spec.Ready = "sh", []string{"named", "-c", script}, nil
 	spec.Env = []string{"PATH=" + os.Getenv("PATH"), "A=b"}
 	_, _, r := start(t, Options{Guard: []string{self, "child", "guard"}}, spec)
 	w := r.wantEvents("it runs", EventReady, 1).Worker
+	r.until("it is loaded", func() bool { return slices.Contains(r.lines, "stdout: up") })
 	proc := fmt.Sprintf("/proc/%d", w.PID)
 	entries, err := os.ReadDir(proc + "/fd")
 	if err != nil {
@@ -210,7 +212,7 @@ func TestDescriptorsAndEnvironment(t *testing.T) {
 			t.Errorf("fd %d is %s, want %s", i, to, kind)
 		}
 	}
-	if b, _ := os.ReadFile(proc + "/cmdline"); string(b) != "named\x001000\x00" {
+	if b, _ := os.ReadFile(proc + "/cmdline"); string(b) != "named\x00-c\x00"+script+"\x00" {
 		t.Errorf("argv %q", b)
 	}
 	b, _ := os.ReadFile(proc + "/environ")
