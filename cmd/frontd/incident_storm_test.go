@@ -46,7 +46,7 @@ workers = 1
 `, os.DevNull, kept, keep, size, program))...)
 	r.awaitServing("go", 1)
 	r.url = r.status().Listen[0]
-	rounds, each := 1, 2000
+	rounds, each := 1, 500
 	if long() {
 		rounds, each = 6, 100_000
 	}
@@ -87,7 +87,7 @@ workers = 1
 		t.Errorf("%d files of %d bytes are kept", len(entries), bytes)
 	}
 	t.Logf("%d files of %d KiB, memory grew by %d MiB", len(entries), bytes>>10, (most-before)>>20)
-	if grown := most - before; grown > 128<<20 {
+	if grown := most - before; grown > 256<<20 { // some 14 MiB, and several times that with -race
 		t.Errorf("frontd has grown by %d MiB", grown>>20)
 	}
 }
