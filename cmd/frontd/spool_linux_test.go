@@ -64,15 +64,18 @@ func TestUploadWithoutRoom(t *testing.T) { // H9
 			t.Errorf("%s, and not any more: %d %q", c.why, a.status, a.body)
 		}
 	}
-	n := 0
-	for _, l := range r.requestLines() {
-		if l.Cause == "spool-failed" {
-			n++
+	counterpart.Await(t, "two lines of the access log for spool-failed", patience, func() error {
+		n := 0
+		for _, l := range r.requestLines() {
+			if l.Cause == "spool-failed" {
+				n++
+			}
 		}
-	}
-	if n != 2 {
-		t.Errorf("%d requests are logged as spool-failed, want 2", n)
-	}
+		if n != 2 {
+			return fmt.Errorf("there are %d", n)
+		}
+		return nil
+	})
 }
 
 // limitFiles sets the size that files of a process may have, as a full disk does.
