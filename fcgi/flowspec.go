@@ -34,7 +34,7 @@ import "encoding/binary"
 // implementation grants when half a window was taken. A receiver may also grant
 // more than was taken, to a stream whose consumer waits for its sender, and from
 // the request's beginning: this implementation lets the windows of STDOUT and STDIN
-// grow to 1 MiB each, and those of a connection by 8 MiB together (window.go).
+// grow to 1 MiB each, and those of a connection by 1 MiB together (window.go).
 //
 // 3. Errors. These end the connection: content beyond a window, a window over
 // 2147483647, an increment of zero, a stream type that the sender of the record

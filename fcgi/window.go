@@ -11,7 +11,7 @@ const (
 
 	// maxGrowth bounds, in bytes, what the windows of one connection have grown by
 	// together.
-	maxGrowth = 8 << 20
+	maxGrowth = 1 << 20
 )
 
 // A growth is what the windows of a connection have grown by.
