@@ -30,6 +30,7 @@ func TestPlaceOfAbandonedRequest(t *testing.T) {
 	t.Parallel()
 	counterpart.Find(t, "python3")
 	r := serveSite(t, holdingApp, "workers = 1\nthreads = 2\nqueue = { size = 4, timeout = \"500ms\" }\n")
+	r.awaitServing("site", 1)
 	path := filepath.Join(r.dir, "gate")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)

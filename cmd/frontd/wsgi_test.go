@@ -281,6 +281,7 @@ workers = 1
 middleware = ["wsgiref.validate:validator", "site_app:Marked"]
 settings = { THEME = "dark" }
 `)
+			r.awaitServing("site", 1)
 			if a := r.get("/"); a.status != http.StatusOK || a.body != "hello dark" || a.header.Get("X-Marked") != "yes" {
 				t.Errorf("status %d, %q, %v", a.status, a.body, a.header)
 			}
