@@ -59,6 +59,9 @@ func bindUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
+	// Linux makes the file with the rights of the socket, less the umask; others
+	// refuse this, and have the moment until Chmod in which it has more.
+	syscall.Fchmod(fd, uint32(mode.Perm()))
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close() // the listener has its own descriptor
 	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {

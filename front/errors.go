@@ -191,6 +191,12 @@ func failWith(w http.ResponseWriter, r *http.Request, cause Cause, detail string
 	if x.Cause == "" || !x.HeadSent() {
 		x.Cause, x.Detail = cause, detail
 	}
+	if x.HeadSent() && cause != ClientGone && cause != TooSlow {
+		// What there is of the answer goes out before it breaks off: a connection
+		// that ends without a byte looks like one that was closed as idle, after
+		// which clients repeat their request.
+		http.NewResponseController(w).Flush()
+	}
 	if x.HeadSent() || cause == ClientGone {
 		panic(http.ErrAbortHandler)
 	}

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -130,6 +131,28 @@ func TestInterimAnswersAreNotTheAnswer(t *testing.T) {
 	if f.Status != http.StatusCreated {
 		t.Errorf("status %d, want 201", f.Status)
 	}
+}
+
+// A broken answer shows how far it came, even if all of it was there at once.
+func TestBrokenAnswerIsSeenToBegin(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		io.WriteString(w, "half")
+		Fail(w, r, WorkerDied, "")
+	}
+	open(t, Config{}, ServerConfig{}, handler, func(d *door) {
+		c := d.dial()
+		defer c.Close()
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if b, err := io.ReadAll(resp.Body); string(b) != "half" || err == nil {
+			t.Errorf("%q, %v; want it cut short", b, err)
+		}
+	})
 }
 
 func TestCauseOf(t *testing.T) {
