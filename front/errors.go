@@ -188,16 +188,17 @@ func Fail(w http.ResponseWriter, r *http.Request, cause Cause, detail string) {
 // failWith is Fail with fields that the answer has besides.
 func failWith(w http.ResponseWriter, r *http.Request, cause Cause, detail string, fields http.Header) {
 	x := ExchangeOf(r)
-	if x.Cause == "" || !x.HeadSent() {
+	begun := x.HeadSent()
+	if x.Cause == "" || !begun {
 		x.Cause, x.Detail = cause, detail
 	}
-	if x.HeadSent() && cause != ClientGone && cause != TooSlow {
+	if begun && cause != ClientGone && cause != TooSlow {
 		// What there is of the answer goes out before it breaks off: a connection
 		// that ends without a byte looks like one that was closed as idle, after
 		// which clients repeat their request.
 		http.NewResponseController(w).Flush()
 	}
-	if x.HeadSent() || cause == ClientGone {
+	if begun || cause == ClientGone {
 		panic(http.ErrAbortHandler)
 	}
 	if cause == ShuttingDown && r.Context().Err() != nil {

@@ -41,12 +41,12 @@ func (c *call) overdue() {
 		return
 	}
 	c.late = true
-	f := c.flight(time.Now())
+	reason := c.overdueReason()
 	if c.g.Overdue != nil {
-		c.evicted = c.g.Overdue(u, f, c.overdueReason())
+		c.evicted = c.g.Overdue(u, c.flight(time.Now()), reason)
 	}
 	if !c.evicted && u.Kill != nil {
-		u.Kill(c.overdueReason())
+		u.Kill(reason)
 	}
 }
 
