@@ -41,6 +41,7 @@ type conn struct {
 
 	mu    sync.Mutex // guards the field below, and the deadline it is about
 	stale bool       // the read deadline is longAgo: a body that nobody wants is not waited for
+	idle  bool       // a read has been told so
 
 	// Owned by the server's reader, of which there is one at a time.
 	framing framing
@@ -68,8 +69,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		if bad != nil {
 			c.refuse(bad)
 		}
-		if err != nil && n == 0 && len(p) == 1 && errors.Is(err, os.ErrDeadlineExceeded) && c.goOnWatching() {
-			continue
+		if err != nil && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			if len(p) == 1 && c.goOnWatching() {
+				continue
+			}
+			if c.interrupted() {
+				return 0, nil
+			}
 		}
 		if err != nil && keep == 0 && bad == nil {
 			return 0, c.failed(err)
@@ -90,7 +96,7 @@ func (c *conn) cut() { c.ended = true }
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stale = t.Equal(longAgo)
+	c.stale, c.idle = t.Equal(longAgo), false
 	return c.Conn.SetReadDeadline(t)
 }
 
@@ -105,6 +111,18 @@ func (c *conn) goOnWatching() bool {
 	}
 	c.stale = false
 	return c.Conn.SetReadDeadline(time.Time{}) == nil
+}
+
+// interrupted says, once for each such deadline, that a read ended because nobody
+// wants the body. net/http must not be told of it: for an error of any kind it
+// cancels the context of the connection, with which all later requests on
+// it would begin. It passes a read of nothing on to the body's reader.
+func (c *conn) interrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := c.stale && !c.idle
+	c.idle = true
+	return first
 }
 
 // refuse ends what is read with a piece that net/http answers with 400.

@@ -30,6 +30,9 @@ func TestBodyThatComesAfterTheAnswer(t *testing.T) {
 			switch r.Method {
 			case http.MethodGet:
 				next++
+				if err := r.Context().Err(); err != nil {
+					t.Errorf("%s: what follows begins ended: %v", c.why, err)
+				}
 				return
 			case http.MethodPost:
 			default:

@@ -72,6 +72,9 @@ func (b *body) Read(p []byte) (int, error) {
 	start := time.Now()
 	limited := b.begin(start)
 	n, err := b.rc.Read(p)
+	if n == 0 && err == nil && len(p) > 0 && b.isStopped() {
+		err = os.ErrDeadlineExceeded // see conn.interrupted
+	}
 	b.waited += time.Since(start)
 	whole := err == io.EOF
 	if room := b.x.keep.Body - len(b.x.BodyHead); room > 0 {
@@ -168,6 +171,12 @@ func (b *body) Stop() {
 	}
 }
 
+func (b *body) isStopped() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopped
+}
+
 // longAgo is a deadline that has passed, and none that net/http sets: see conn.
 var longAgo = time.Unix(1, 4711)
 
@@ -196,9 +205,21 @@ func (b *body) leave(answered bool) bool {
 
 func (b *body) take(until time.Time) bool {
 	_ = b.ctl.SetReadDeadline(until) // unsupported: a web server before us has limits of its own
-	_, err := io.CopyN(io.Discard, b.rc, maxLeft)
+	_, err := io.CopyN(io.Discard, untilNothing{b.rc}, maxLeft)
 	b.end(true, err == io.EOF)
 	return err == io.EOF
+}
+
+// untilNothing ends with an error where there is nothing to be read: see
+// conn.interrupted.
+type untilNothing struct{ io.Reader }
+
+func (u untilNothing) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	if n == 0 && err == nil {
+		err = io.ErrNoProgress
+	}
+	return n, err
 }
 
 // limitDrain bounds the wait for what nobody read: net/http reads it before
