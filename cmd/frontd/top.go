@@ -12,7 +12,11 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
+
+	"github.com/frontd/frontd/internal/terminal"
 )
+
+func init() { terminal.Restore() }
 
 // Bounds of --interval: more often nobody can read, less often is no live view.
 const (

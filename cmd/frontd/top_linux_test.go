@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -102,5 +103,27 @@ func TestTopOnATerminal(t *testing.T) {
 	s := drawn()
 	if !strings.Contains(s, "\x1b[?1049h") || strings.LastIndex(s, "\x1b[?1049l") < strings.LastIndex(s, "\x1b[?1049h") || strings.LastIndex(s, "\x1b[?25h") < strings.LastIndex(s, "\x1b[?25l") {
 		t.Errorf("the terminal is not as it was: %q", s[max(0, len(s)-300):])
+	}
+}
+
+// A command that draws nothing asks the terminal nothing: one that cannot answer
+// would hold it up, and what it does answer would be the shell's next input.
+func TestCommandsDoNotAskTheTerminal(t *testing.T) {
+	master, slave := openTerminal(t)
+	cmd := command(t, t.TempDir(), "version")
+	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "CI=") // CI would keep the question back too
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(2*patience, func() { cmd.Process.Kill() }).Stop()
+	slave.Close()
+	said, _ := io.ReadAll(master) // EIO: nobody has the other side any more
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("version ended with %v", err)
+	}
+	if s := string(said); !strings.HasPrefix(s, "frontd ") || strings.Contains(s, "\x1b") {
+		t.Errorf("the terminal got %q, want the version and nothing else", s)
 	}
 }

@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/elastic":     {},
 	"internal/counterpart": {},
 	"internal/machine":     {},
+	"internal/terminal":    {},
 	"bench":                nil,
 }
 
