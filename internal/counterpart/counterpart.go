@@ -63,7 +63,7 @@ func Need(t testing.TB, paths ...string) {
 // NeedRun(t, "perl's FCGI", "perl", "-MFCGI", "-e1").
 func NeedRun(t testing.TB, what, name string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a fresh machine reads it from the disk
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
 		Missing(t, fmt.Sprintf("%s (%v: %.200s)", what, err, out))
@@ -80,16 +80,23 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("not installed: %s", what)
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that is free now. Somebody else
-// may take it before it is used: whoever can listens at port 0 instead.
+// FreePort returns a TCP port of 127.0.0.1 for a program that cannot listen at
+// port 0. On Linux it is the test's until its end: no other test that asks here
+// gets it, nor does the kernel give it to a connection or to a listener at port 0.
+// Elsewhere somebody may take it before it is used.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := ownPort(t)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().(*net.TCPAddr).Port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
 
 // Dir returns a folder with a short name, for a socket's path has 107 bytes

@@ -20,17 +20,17 @@ func TestProcessLog(t *testing.T) {
 	cmd.Stdin = r
 	p := counterpart.Start(t, cmd)
 	r.Close()
-	p.AwaitLine("^one$", 10*time.Second)
-	p.AwaitLine("^two$", 10*time.Second)
+	p.AwaitLine("^one$", time.Minute)
+	p.AwaitLine("^two$", time.Minute)
 	mark := p.Mark()
 	if _, err := w.WriteString("it\n"); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
-	if m := p.AwaitLineAfter(mark, "^got (.*)$", 10*time.Second); m[1] != "it" {
+	if m := p.AwaitLineAfter(mark, "^got (.*)$", time.Minute); m[1] != "it" {
 		t.Errorf("submatches are %q", m)
 	}
-	if got := p.AwaitExit(10 * time.Second).ExitCode(); got != 3 {
+	if got := p.AwaitExit(time.Minute).ExitCode(); got != 3 {
 		t.Errorf("exit status is %d, want 3", got)
 	}
 	if n := p.Count("^(one|two)$"); n != 2 {
@@ -41,9 +41,9 @@ func TestProcessLog(t *testing.T) {
 // What the process started goes with it: nobody holds its output any more.
 func TestStopTakesTheGroup(t *testing.T) {
 	p := counterpart.Start(t, exec.Command("/bin/sh", "-c", `sleep 1000 & echo up; wait`))
-	p.AwaitLine("^up$", 10*time.Second)
+	p.AwaitLine("^up$", time.Minute)
 	p.Stop()
-	if err := p.AwaitOutputEnd(10 * time.Second); err != nil {
+	if err := p.AwaitOutputEnd(time.Minute); err != nil {
 		t.Error(err)
 	}
 }
@@ -61,6 +61,18 @@ func TestPollGivesTheLastError(t *testing.T) {
 func TestFind(t *testing.T) {
 	if path := counterpart.Find(t, "no-such-program-anywhere", "sh"); filepath.Base(path) != "sh" {
 		t.Errorf("found %q", path)
+	}
+}
+
+// A port is one test's until its end, and not one that the kernel gives away.
+func TestFreePort(t *testing.T) {
+	seen := map[int]bool{}
+	for range 50 {
+		port := counterpart.FreePort(t)
+		if seen[port] {
+			t.Errorf("port %d twice", port)
+		}
+		seen[port] = true
 	}
 }
 

@@ -2,6 +2,7 @@ package counterpart
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +17,7 @@ import (
 )
 
 // StartTimeout is how long a program may take until it answers.
-const StartTimeout = 30 * time.Second
+const StartTimeout = time.Minute
 
 // A Process is a running program whose output is kept line by line.
 type Process struct {
@@ -171,6 +172,14 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
+// SignalUnlessGone is Signal for a process that may end by itself meanwhile.
+func (p *Process) SignalUnlessGone(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatalf("signal %s: %v", p.Name(), err)
+	}
+}
+
 // Gone is closed when the process has ended.
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
@@ -215,7 +224,7 @@ func (p *Process) Stop() {
 
 func (p *Process) cleanup() {
 	p.Stop()
-	if err := p.AwaitOutputEnd(10 * time.Second); err != nil {
+	if err := p.AwaitOutputEnd(time.Minute); err != nil {
 		p.t.Error(err)
 	}
 	if log := p.Log(); strings.Contains(log, "WARNING: DATA RACE") || strings.Contains(log, "\ngoroutine 1 [") {
