@@ -137,10 +137,14 @@ func (c *clientConn) begin(s *stream) error {
 // errNotSent is what send returns where nothing of the request has left.
 var errNotSent = errors.New("fcgi: connection lost before the request was sent")
 
+// quickFlight is how much a socket takes at once whatever its application does, in
+// bytes.
+const quickFlight = 32 << 10
+
 // send writes the first flight of a request: everything in one write. Other
 // errors than errNotSent are the read loop's to find: what the application
 // answered before it closed is still to be read.
-func (c *clientConn) send(s *stream, req *Request) error {
+func (c *clientConn) send(ctx context.Context, s *stream, req *Request) error {
 	var flags uint8
 	if c.keep {
 		flags = FlagKeepConn
@@ -170,13 +174,32 @@ func (c *clientConn) send(s *stream, req *Request) error {
 	if s.company {
 		w.gatherLocked()
 	}
-	if c.sock != nil && c.window == 0 && !s.hasBody && roomToDrive(req.HeadTimeout) {
+	if c.window == 0 && len(b) > quickFlight {
+		defer c.boundFlight(ctx, req.HeadTimeout)()
+	} else if c.sock != nil && c.window == 0 && !s.hasBody && roomToDrive(req.HeadTimeout) {
 		return c.sendDrivingLocked(s)
 	}
 	if w.flushLocked() != nil && w.sent == sent && c.window == 0 {
 		return errNotSent
 	}
 	return nil
+}
+
+// boundFlight ends a write that a stopped application holds up, by the request's
+// time or its client's leaving. done is called behind it, before anyone reads: who
+// waits for the answer finds the same end.
+func (c *clientConn) boundFlight(ctx context.Context, timeout time.Duration) (done func()) {
+	if timeout > 0 {
+		c.nc.SetWriteDeadline(time.Now().Add(timeout))
+	}
+	stop := context.AfterFunc(ctx, func() { c.nc.SetWriteDeadline(time.Unix(1, 0)) })
+	return func() {
+		if !stop() {
+			c.retire() // the deadline is on the connection, or will be
+			return
+		}
+		c.nc.SetWriteDeadline(time.Time{})
+	}
 }
 
 // abort tells the application that nobody waits for s any more. On a
@@ -295,7 +318,7 @@ func (c *clientConn) negotiate(ctx context.Context) error {
 	}
 	if caps.Multiplex && caps.Window > 0 {
 		c.window = caps.Window
-		c.limit = max(caps.MaxRequests, 1)
+		c.limit = min(max(caps.MaxRequests, 1), maxRequestID)
 		c.hold = caps.Hold
 		c.out.timeout = writeTimeout
 		c.out.failed = c.writeFailed

@@ -70,7 +70,9 @@ func (s *stream) full() bool {
 func (c *clientConn) sendDrivingLocked(s *stream) error {
 	w := &c.out
 	buf := w.pending
-	w.pending = w.spare[:0]
+	// Taken, not shared: the next request on c may begin before this one has
+	// given its own memory back.
+	w.pending, w.spare = w.spare[:0], nil
 	w.mu.Unlock()
 	c.flight = buf
 	c.drive(s) // c may be another request's then

@@ -334,3 +334,39 @@ func TestFilter(t *testing.T) {
 		<-served
 	})
 }
+
+// An application may say that it takes more requests at once than there are ids.
+func TestFlowIDsHaveAnEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, tr := newPeerApp(t)
+		tr.Flow = true
+		a := ask(t.Context(), tr, get("/"))
+		p.accept()
+		p.want("the question", TypeGetValues, ManagementID)
+		var v Params
+		v.Add(ValueMpxsConn, "1")
+		v.Add(ValueMaxReqs, "1000000")
+		v.Add(ValueFlow, "65536")
+		p.send(AppendRecord(nil, TypeGetValuesResult, ManagementID, v.buf))
+		id := p.request()
+		c := tr.sharedNow()
+		c.mu.Lock()
+		used := c.streams[0]
+		for len(c.streams) < 1<<16-1 {
+			c.streams = append(c.streams, used)
+		}
+		c.active = len(c.streams)
+		c.mu.Unlock()
+		if s := newStream(get("/more")); c.begin(s) == nil {
+			t.Errorf("a request got id %d, the %dth in use", s.id, 1<<16)
+		}
+		c.mu.Lock()
+		c.streams, c.active = c.streams[:1], 1
+		c.mu.Unlock()
+		p.stdout(id, okHead)
+		p.end(id)
+		if got := <-a; got.err != nil {
+			t.Error(got.err)
+		}
+	})
+}

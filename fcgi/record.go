@@ -20,6 +20,8 @@ const (
 
 	// ManagementID is FCGI_NULL_REQUEST_ID (§8): the id of management records.
 	ManagementID = 0
+
+	maxRequestID = 1<<16 - 1 // §3.3: requestId is two bytes
 )
 
 // maxFilled is how much content a record of ours has at most: more would be

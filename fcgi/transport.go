@@ -160,7 +160,7 @@ func (t *Transport) send(ctx context.Context, req *Request) (*stream, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = s.c.send(s, req)
+		err = s.c.send(ctx, s, req)
 		if err == nil {
 			return s, nil
 		}
