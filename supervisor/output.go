@@ -20,12 +20,19 @@ const (
 	CutMark = " [cut: line over 64 KiB goes on]"
 
 	// FloodRate is how many bytes a second of one stream are delivered, where
-	// a line counts as 128 bytes at least. What is more is still read, so that
-	// the worker is not held up, but its lines are only counted; "[dropped 1234
-	// lines, 56789 bytes: …]" says how many, within a second.
+	// a line counts as 128 bytes at least. What is more is still read, but its
+	// lines are only counted; "[dropped 1234 lines, 56789 bytes: …]" says how
+	// many, within a second.
 	FloodRate = 4 << 20
 
+	// PaceRate is how many bytes a second of one stream are read, after the
+	// first MiB: a worker that writes faster waits in its own write, as
+	// for a slow disk. Without it, one that floods has two CPUs to itself: its
+	// own and ours. By "held up" of the same line it is told for how long.
+	PaceRate = 32 << 20
+
 	floodWindow = time.Second
+	paceBurst   = 1 << 20 * time.Second / PaceRate
 	lineCost    = 128 // bytes: short lines cost those who take them as much as longer ones
 
 	firstBuffer = 4 << 10 // grows to MaxLine for those that need it
@@ -39,7 +46,8 @@ type lineReader struct {
 	pipe   *os.File
 	stream string
 	emit   func(stream string, line []byte)
-	ended  atomic.Bool // the process has ended
+	ended  atomic.Bool   // the process has ended
+	over   chan struct{} // closed with it
 
 	buf  []byte // what was read and not delivered; its capacity is what a read may take
 	long bool   // buf is the rest of a line whose beginning was delivered
@@ -49,16 +57,21 @@ type lineReader struct {
 	used         int       // bytes of it
 	droppedLines int
 	droppedBytes int
+
+	read  time.Time     // when all that was read may have been, at PaceRate
+	pause *time.Timer   // nil before the first
+	held  time.Duration // how long nothing was read
 }
 
 func newLineReader(pipe *os.File, stream string, emit func(string, []byte)) *lineReader {
-	return &lineReader{pipe: pipe, stream: stream, emit: emit, buf: make([]byte, 0, firstBuffer)}
+	return &lineReader{pipe: pipe, stream: stream, emit: emit, over: make(chan struct{}), buf: make([]byte, 0, firstBuffer)}
 }
 
 // finish tells run that the process has ended: what is in the pipe is all that
 // counts, even if a descendant in a session of its own holds it open.
 func (r *lineReader) finish() {
 	r.ended.Store(true)
+	close(r.over)
 	r.pipe.SetReadDeadline(time.Unix(1, 0))
 }
 
@@ -70,6 +83,7 @@ func (r *lineReader) run() {
 		r.setDeadline()
 		n, err := r.pipe.Read(r.buf[len(r.buf):cap(r.buf)])
 		r.take(n)
+		r.keepPace(n)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && r.ended.Load():
 			r.rest()
@@ -81,6 +95,31 @@ func (r *lineReader) run() {
 			r.end()
 			return
 		}
+	}
+}
+
+// keepPace waits until n bytes more may have been read, or until finish: what
+// is in the pipe then is bounded.
+func (r *lineReader) keepPace(n int) {
+	now := time.Now()
+	if full := now.Add(-paceBurst); r.read.Before(full) {
+		r.read = full
+	}
+	r.read = r.read.Add(time.Duration(n) * time.Second / PaceRate)
+	wait := r.read.Sub(now)
+	if wait <= 0 {
+		return
+	}
+	if r.pause == nil {
+		r.pause = time.NewTimer(wait)
+	} else {
+		r.pause.Reset(wait)
+	}
+	select {
+	case <-r.pause.C:
+		r.held += time.Since(now)
+	case <-r.over:
+		r.pause.Stop()
 	}
 }
 
@@ -135,6 +174,7 @@ func (r *lineReader) take(n int) {
 	}
 	searched := len(r.buf)
 	r.buf = r.buf[:searched+n]
+	filled := len(r.buf) == cap(r.buf) // there is more: larger reads are cheaper
 	rest := r.buf
 	for {
 		i := bytes.IndexByte(rest[searched:], '\n')
@@ -149,7 +189,7 @@ func (r *lineReader) take(n int) {
 	case len(r.buf) == MaxLine:
 		r.deliver(r.buf, CutMark)
 		r.buf, r.long = r.buf[:0], true
-	case len(r.buf) == cap(r.buf):
+	case filled && cap(r.buf) < MaxLine:
 		grown := make([]byte, len(r.buf), min(2*cap(r.buf), MaxLine))
 		copy(grown, r.buf)
 		r.buf = grown
@@ -180,10 +220,13 @@ func (r *lineReader) end() {
 
 func (r *lineReader) report() {
 	if r.droppedLines > 0 {
-		r.emit(r.stream, fmt.Appendf(nil, "[dropped %d lines, %d bytes: more than %d MiB a second]",
-			r.droppedLines, r.droppedBytes, FloodRate>>20))
+		line := fmt.Appendf(nil, "[dropped %d lines, %d bytes: more than %d MiB a second", r.droppedLines, r.droppedBytes, FloodRate>>20)
+		if held := r.held.Round(time.Millisecond); held > 0 {
+			line = fmt.Appendf(line, "; the worker was held up at %d MiB a second, for %v", PaceRate>>20, held)
+		}
+		r.emit(r.stream, append(line, ']'))
 	}
-	r.droppedLines, r.droppedBytes = 0, 0
+	r.droppedLines, r.droppedBytes, r.held = 0, 0, 0
 }
 
 // A tail keeps the last lines that a worker wrote on stderr.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -84,6 +85,31 @@ func TestFloodIsCountedAndDropped(t *testing.T) {
 	if written := total / 100 * 100; whole+dropped != written || dropped == 0 {
 		t.Errorf("%d delivered + %d dropped, want %d together and some dropped", whole, dropped, written)
 	}
+}
+
+// Who writes faster than PaceRate is held up, but neither one that writes much
+// after a silence, nor what is left in the pipe of one that has ended.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newLineReader(nil, "stderr", nil)
+		want := func(why string, read int, wait time.Duration) {
+			t.Helper()
+			before, held := time.Now(), r.held
+			r.keepPace(read)
+			if took := time.Since(before); took != wait || r.held-held != wait {
+				t.Errorf("%s: held up for %v, counted %v, want %v", why, took, r.held-held, wait)
+			}
+		}
+		want("a traceback", 64<<10, 0)
+		want("many of them at once", 960<<10, 0)
+		want("what is over that", PaceRate/64, time.Second/64)
+		want("a flood that goes on", PaceRate/2, time.Second/2)
+		<-time.After(time.Second)
+		want("much again after a silence", 1<<20, 0)
+		want("no more than after any other silence", PaceRate/64, time.Second/64)
+		close(r.over)
+		want("the rest of who has ended", PaceRate, 0)
+	})
 }
 
 // What was dropped is told when its second is over, though nothing more comes;

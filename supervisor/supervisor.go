@@ -37,7 +37,7 @@ type Options struct {
 	// call. A worker whose pipe is full waits while Output blocks. A line over
 	// MaxLine bytes comes in pieces, all but the last ending with CutMark. Of
 	// more than FloodRate bytes a second on one stream, the lines over it are
-	// dropped, and a line says how many.
+	// dropped, and a line says how many; who writes more than PaceRate waits.
 	Output func(w Worker, stream string, line []byte)
 
 	// Rand is the source of jitter, in [0, 1). nil: math/rand/v2.
