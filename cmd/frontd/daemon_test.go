@@ -21,7 +21,7 @@ import (
 
 // patience is how long a test waits for what comes at once unless the machine
 // is busy. What has to be fast is measured, not waited for.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // goRace takes away the second that a program built with -race waits at its end.
 const goRace = "atexit_sleep_ms=0"
@@ -52,12 +52,33 @@ func command(t testing.TB, dir string, args ...string) *exec.Cmd {
 }
 
 // serve runs frontd serve in dir until the test ends, and returns when it
-// listens. Without -l among args it takes a free port.
+// listens and its applications are settled. Without -l among args it takes a free port.
 func serve(t testing.TB, dir string, args ...string) *running {
 	t.Helper()
 	r := launch(t, dir, args...)
 	r.url = r.AwaitLine(`msg"?[:=]"?listening"?.*address"?[:=]"?(https?://[^ "]+)`, patience)[1]
+	r.settle()
 	return r
+}
+
+// settle waits until each application has a worker that serves, cannot have one,
+// or needs none yet. A test's first request would else wait for a start, and on a
+// busy machine in vain: no longer than queue.timeout, 5 s.
+func (r *running) settle() {
+	r.t.Helper()
+	counterpart.Await(r.t, "settled applications", patience, func() error {
+		s, err := r.tryStatus()
+		if err != nil {
+			return err
+		}
+		for _, a := range s.Apps {
+			pids, _ := servingPIDs(s, a.Name) // never an error: it is in s
+			if len(a.Workers) > 0 && len(pids) == 0 && a.Failing == "" {
+				return fmt.Errorf("of %s none serves: %+v", a.Name, a.Workers)
+			}
+		}
+		return nil
+	})
 }
 
 // launch is serve without waiting.

@@ -144,9 +144,13 @@ workers = 2
 kind = "go"
 target = "./misbehave"
 workers = 2
-timeout = { request = "3s", stop = "1s" }
+timeout = { stop = "1s" }
 nice = 5
 `+more+`
+[[route]]
+path = "= /hang"
+app = "bad"
+timeout.request = "3s"
 [[route]]
 path = "/good/"
 app = "good"

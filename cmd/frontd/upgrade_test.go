@@ -44,6 +44,7 @@ func upgradable(t testing.TB, args ...string) (r *running, program string) {
 			r.command("stop")
 		}
 	})
+	r.settle()
 	return r, program
 }
 
@@ -154,16 +155,7 @@ func TestUpgradeAwaitsRequests(t *testing.T) {
 	r, _ := upgradable(t, "-l", "127.0.0.1:0", "-w", "1")
 	r.url = r.AwaitLine(`msg=listening address=(http://\S+)`, patience)[1]
 	old := r.PID()
-	slow := make(chan fetched, 1)
-	go func() {
-		slow <- r.get("/sleep?ms=1500") // received below
-	}()
-	counterpart.Await(t, "a request in hand", patience, func() error {
-		if s := r.status(); s.Apps[0].Busy != 1 {
-			return fmt.Errorf("%d in hand", s.Apps[0].Busy)
-		}
-		return nil
-	})
+	release := r.hold()
 	now := r.upgrade()
 	if got := r.get("/hello"); got.status != http.StatusOK {
 		t.Errorf("%d %q", got.status, got.body)
@@ -171,9 +163,7 @@ func TestUpgradeAwaitsRequests(t *testing.T) {
 	if parentOf(old) == 0 {
 		t.Fatalf("the old process went before its request ended; pid %d serves", now)
 	}
-	if got := <-slow; got.status != http.StatusOK || got.body != "slept 1500 ms\n" {
-		t.Errorf("the request that was in hand: %d %q", got.status, got.body)
-	}
+	release() // which expects a 200
 	awaitGone(t, old)
 }
 
@@ -298,7 +288,7 @@ func TestStopDuringUpgrade(t *testing.T) {
 		if r.Exited() {
 			continue // it has handed over and is gone: nobody to stop
 		}
-		r.Signal(syscall.SIGTERM)
+		r.SignalUnlessGone(syscall.SIGTERM)
 		if state := r.AwaitExit(patience); state.ExitCode() != 0 {
 			t.Errorf("TERM after %d ms: %v, want exit status 0", after, state)
 		}
@@ -327,12 +317,12 @@ func TestKillDuringUpgrade(t *testing.T) {
 	r.AwaitLine("here", patience)
 	r.Signal(syscall.SIGKILL)
 	<-r.Gone()
-	f, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	f, err := os.OpenFile(pipe, os.O_RDWR, 0) // waits for no reader, and keeps what is written for one
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer f.Close()
 	io.WriteString(f, "go\n")
-	f.Close()
 	if err := r.AwaitOutputEnd(patience); err != nil {
 		t.Errorf("%v\n%s", err, r.Log())
 	}
