@@ -287,16 +287,28 @@ func (b *body) short() bool {
 	return b.err == nil && (b.chunked || b.left < maxDrain) || b.err == io.EOF
 }
 
+// lock takes the body from the handler: somebody who still reads it gets an error.
+func (b *body) lock() {
+	if b.mu.TryLock() {
+		return
+	}
+	b.c.in.interrupt()
+	b.mu.Lock()
+	b.c.in.resume()
+	b.err = http.ErrBodyReadAfterClose
+}
+
+// drop is called instead of finish where the connection ends anyway.
+func (b *body) drop() {
+	b.lock()
+	defer b.mu.Unlock()
+	b.closed = true
+}
+
 // finish is called when the handler has returned: nothing reads the body after
 // it. It takes what is left, within bounds, and says whether that was all.
 func (b *body) finish() bool {
-	if !b.mu.TryLock() {
-		// Somebody reads what the handler left: it gets an error.
-		b.c.in.interrupt()
-		b.mu.Lock()
-		b.c.in.resume()
-		b.err = http.ErrBodyReadAfterClose
-	}
+	b.lock()
 	defer b.mu.Unlock()
 	if b.goOn { // nobody else has a hand in it any more
 		b.err = http.ErrBodyReadAfterClose

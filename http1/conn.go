@@ -273,14 +273,20 @@ func (c *conn) serveRequest() bool {
 	}
 	x.turn.response.x = nil
 	x.turn.ctx.cancel()
-	if !returned || c.hijacked {
-		return false // what the client has of an answer is broken, and looks so
+	if c.hijacked {
+		return false // all of it is another's
 	}
-	err := x.finish()
-	whole := x.body == nil || err == nil && x.body.finish()
-	if err != nil {
+	var err error
+	if returned {
+		err = x.finish()
+	}
+	if !returned || err != nil { // what the client has of an answer is broken, and looks so
+		if x.body != nil {
+			x.body.drop()
+		}
 		return false
 	}
+	whole := x.body == nil || x.body.finish()
 	if x.closes || !whole {
 		if !whole || x.buffered() > 0 {
 			c.linger()
