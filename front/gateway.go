@@ -28,9 +28,10 @@ type Gateway struct {
 	// External says that the workers are not ours: one that cannot be reached
 	// is told apart from one that died.
 	External bool
-	// Stderr, if not nil, gets each line that a request writes to
-	// FCGI_STDERR. It is called on a connection's read loop: it must not block.
-	Stderr func(x *Exchange, line []byte)
+	// Stderr, if not nil, gets the lines that a request writes to FCGI_STDERR,
+	// whole, each with a newline, several at once as they come. It is called on a
+	// connection's read loop: it must not block, nor keep them.
+	Stderr func(x *Exchange, lines []byte)
 	// Note, if not nil, gets what an operator should know of a request that
 	// was answered all the same: a nonzero application status, a body longer
 	// than declared.

@@ -363,17 +363,23 @@ func (c *call) end() {
 	}
 }
 
-// maxParamsKept bounds the memory that an unused call holds for parameters.
-const maxParamsKept = 16 << 10
+// Bounds of the memory that an unused call holds for parameters, and for stderr.
+const (
+	maxParamsKept = 16 << 10
+	maxLinesKept  = 16 << 10
+)
 
 func (c *call) recycle() {
-	params, partial := c.params, c.stderr.partial[:0]
+	params, partial, lines := c.params, c.stderr.partial[:0], c.stderr.lines[:0]
 	params.Reset()
 	if params.Cap() > maxParamsKept {
 		params = fcgi.Params{}
 	}
+	if cap(lines) > maxLinesKept {
+		lines = nil
+	}
 	*c = call{params: params, onInterim: c.onInterim, onEnd: c.onEnd, onStderr: c.onStderr, onOverdue: c.onOverdue}
-	c.stderr.partial = partial
+	c.stderr.partial, c.stderr.lines = partial, lines
 	calls.Put(c)
 }
 

@@ -19,9 +19,10 @@ const (
 // the end of it for an incident. It is used by the read loop of one connection
 // at a time, and by the handler when that loop has let go of it.
 type stderrLines struct {
-	log     func(x *Exchange, line []byte) // may be nil
+	log     func(x *Exchange, lines []byte) // may be nil
 	x       *Exchange
 	partial []byte
+	lines   []byte // whole ones, for one call of log
 	total   int
 	dropped int
 
@@ -52,17 +53,26 @@ func (s *stderrLines) write(b []byte) {
 		}
 		s.partial = append(s.partial, line...)
 		if whole {
-			s.flush()
+			s.endLine()
 		}
 		b = rest
 	}
+	s.flush()
 }
 
-func (s *stderrLines) flush() {
+func (s *stderrLines) endLine() {
 	if line := bytes.TrimRight(s.partial, "\r"); len(line) > 0 {
-		s.log(s.x, line)
+		s.lines = append(append(s.lines, line...), '\n')
 	}
 	s.partial = s.partial[:0]
+}
+
+// flush tells of the lines that are whole.
+func (s *stderrLines) flush() {
+	if len(s.lines) > 0 {
+		s.log(s.x, s.lines)
+	}
+	s.lines = s.lines[:0]
 }
 
 // keep appends to the tail, and cuts it only now and then.
@@ -95,11 +105,12 @@ func lastLines(b []byte, limit int) []byte {
 // end of it all to the exchange.
 func (s *stderrLines) close() {
 	if s.log != nil {
-		s.flush()
+		s.endLine()
 		if s.dropped > 0 {
-			s.log(s.x, stderrDropped(s.dropped))
+			s.lines = appendDropped(s.lines, s.dropped)
 			s.dropped = 0
 		}
+		s.flush()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,6 +130,6 @@ func (s *stderrLines) soFar(use func()) {
 	x.Stderr = before
 }
 
-func stderrDropped(n int) []byte {
-	return fmt.Appendf(nil, "… %d more bytes of stderr were left out (at most %d a request, %d a line)", n, maxStderrTotal, maxStderrLine)
+func appendDropped(b []byte, n int) []byte {
+	return fmt.Appendf(b, "… %d more bytes of stderr were left out (at most %d a request, %d a line)\n", n, maxStderrTotal, maxStderrLine)
 }

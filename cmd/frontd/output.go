@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -124,23 +125,37 @@ func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
 	to.Write(append(append(make([]byte, 0, len(line)+1), line...), '\n'))
 }
 
-// requestOutput takes a line that a request wrote to FCGI_STDERR. In frontd's
-// log it says of which request it is, behind the line itself; an application's
-// own file has its lines as they are.
-func (l *logbook) requestOutput(x *front.Exchange, line []byte) {
-	if incident.HostLine(line) {
-		return // the same once more, for programs
-	}
+// requestOutput takes lines that a request wrote to FCGI_STDERR. In frontd's
+// log they say of which request they are, behind the line itself; an application's
+// own file has its lines as they are. A failing application writes a hundred for each
+// request: they go out together.
+func (l *logbook) requestOutput(x *front.Exchange, lines []byte) {
 	to := l.outputs.of(x.App)
-	switch {
-	case l.json:
-		l.tagged(to, line, slog.String("app", x.App), slog.Int("pid", x.Worker.PID), slog.String("id", x.ID), slog.String("stream", "stderr"))
-	case to == nil:
-		l.sink.Write(fmt.Appendf(nil, "%s [app=%s worker=%d id=%s]\n", line, x.App, x.Worker.PID, x.ID))
-	default:
-		to.Write(append(append(make([]byte, 0, len(line)+1), line...), '\n'))
+	if l.json {
+		for line := range bytes.Lines(lines) {
+			if line = bytes.TrimSuffix(line, newline); !incident.HostLine(line) {
+				l.tagged(to, line, slog.String("app", x.App), slog.Int("pid", x.Worker.PID), slog.String("id", x.ID), slog.String("stream", "stderr"))
+			}
+		}
+		return
+	}
+	var tag []byte
+	if to == nil {
+		to, tag = l.sink, fmt.Appendf(nil, " [app=%s worker=%d id=%s]", x.App, x.Worker.PID, x.ID)
+	}
+	all := make([]byte, 0, len(lines)+bytes.Count(lines, newline)*len(tag))
+	for line := range bytes.Lines(lines) {
+		if incident.HostLine(line) {
+			continue // the same once more, for programs
+		}
+		all = append(append(append(all, bytes.TrimSuffix(line, newline)...), tag...), '\n')
+	}
+	if len(all) > 0 {
+		to.Write(all)
 	}
 }
+
+var newline = []byte{'\n'}
 
 // tagged writes a line as JSON. The level of frontd's own news is none of the
 // application's: its lines are not left out.

@@ -99,6 +99,7 @@ func TestEarlyAnswer(t *testing.T) {
 	dir := counterpart.Dir(t)
 	copyApp(t, "flask", dir)
 	r := serve(t, dir, "wsgi:app:app", "-w", "1")
+	r.awaitServing("app", 1)
 	nc := r.dial()
 	nc.SetDeadline(time.Now().Add(patience))
 	if _, err := fmt.Fprintf(nc, "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n%s", pattern(100_000)); err != nil {
@@ -125,6 +126,7 @@ func TestExpectContinue(t *testing.T) {
 	dir := counterpart.Dir(t)
 	copyApp(t, "flask", dir)
 	r := serve(t, dir, "wsgi:app:app", "-w", "1")
+	r.awaitServing("app", 1)
 	const head = "POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
 	status := func(path string) (*bufio.Reader, io.Writer, string) {
 		nc := r.dial()
