@@ -2,10 +2,12 @@ package fcgi
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -186,4 +188,63 @@ func TestQuietConnPeerGone(t *testing.T) {
 	if _, err := q.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("Read: %v", err)
 	}
+}
+
+// A server's end of a connection with flow control is quiet, too, and all that was
+// set on it before, or is after, holds.
+func TestServerQuietens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.RequestURI)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }() // received below
+	for _, flow := range []bool{false, true} {
+		tr := &Transport{Flow: flow, Keep: true, Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
+		for _, uri := range []string{"/first", "/second"} {
+			req := get(uri)
+			req.Params.Add("REQUEST_METHOD", "GET")
+			if got := <-ask(t.Context(), tr, req); got.err != nil || got.body != uri {
+				t.Fatalf("flow control %v: %q, %v", flow, got.body, got.err)
+			}
+		}
+		if quiet := quietConns(srv); quiet != flow {
+			t.Errorf("quiet is %v, flow control %v", quiet, flow)
+		}
+		tr.Close()
+		tr.Wait()
+	}
+	tr := &Transport{Flow: true, Dial: func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	if got := <-ask(t.Context(), tr, get("/third")); got.err != nil {
+		t.Fatal(got.err)
+	}
+	if err := srv.Shutdown(t.Context()); err != nil { // it closes what is idle
+		t.Error(err)
+	}
+	<-served
+	tr.Close()
+	tr.Wait()
+}
+
+// quietConns reports whether any connection of srv is quiet.
+func quietConns(srv *Server) bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	for c := range srv.conns {
+		c.mu.Lock()
+		_, ok := c.sock.halfConn.(*quietConn)
+		c.mu.Unlock()
+		if ok {
+			return true
+		}
+	}
+	return false
 }

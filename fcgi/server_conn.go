@@ -375,6 +375,9 @@ func (c *serverConn) negotiate(asked map[string]string) {
 	c.flow, c.window = true, n
 	if c.sock != nil {
 		c.sock.widen()
+		if !c.writing && !c.draining && c.sock.quieten() {
+			c.writeBy = time.Time{} // what was set is not any more
+		}
 	}
 }
 

@@ -71,6 +71,21 @@ func newSocket(nc net.Conn, stays bool) *socket {
 	return s
 }
 
+// quieten has the poller wake whoever reads for what arrives and for nothing else,
+// where it can. Nobody else reads or writes meanwhile, and deadlines are to be set anew.
+func (s *socket) quieten() bool {
+	u, ok := s.halfConn.(*net.UnixConn)
+	if !ok {
+		return false
+	}
+	q := newQuietConn(u)
+	if q == nil {
+		return false
+	}
+	s.halfConn, s.raw = q, quietRaw{q}
+	return true
+}
+
 // Read implements net.Conn.
 func (s *socket) Read(p []byte) (int, error) {
 	if len(p) == 0 {

@@ -24,3 +24,5 @@ func (s *socket) readBoth(a, _ []byte) (int, error) { return s.Read(a) }
 func (s *socket) writev(v *net.Buffers) (int64, error) { return v.WriteTo(s.Conn) }
 
 func (s *socket) widen() {}
+
+func (s *socket) quieten() bool { return false }
