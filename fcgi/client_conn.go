@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,6 +37,8 @@ type clientConn struct {
 	out    connWriter
 	growth growth
 
+	looking atomic.Bool // looks will come
+
 	// Stopped: nothing is sent on their channels until they are reset, not even
 	// what was due when they were stopped (package time says so).
 	timers sync.Pool
@@ -44,6 +47,7 @@ type clientConn struct {
 	dirty  []*stream // have news their consumers were not told of
 	driver *stream   // whose consumer reads; nil: the loop
 	at     Header    // the record that was begun
+	last   *stream   // that a record was of; nil once it has ended
 	paused bool      // and is to be gone on with
 	flight []byte    // to be written before the first read
 	used   bool      // a request was sent here before
@@ -59,6 +63,7 @@ type clientConn struct {
 	shut    bool        // nc is closed
 	left    bool        // our half of nc is
 	bound   *time.Timer // for how long it may be; nil: none
+	looks   *time.Timer // calls look; nil: never did
 }
 
 func newClientConn(nc net.Conn, keep bool, loops *sync.WaitGroup) *clientConn {

@@ -142,13 +142,19 @@ func (c *clientConn) record(h Header) error {
 	return c.end(s, h)
 }
 
+// stream returns the stream of an id. The records of an answer mostly come one
+// after another, and only who reads them ends it.
 func (c *clientConn) stream(id uint16) *stream {
+	if c.last != nil && c.last.id == id {
+		return c.last
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if id == ManagementID || int(id) > len(c.streams) {
 		return nil
 	}
-	return c.streams[id-1]
+	c.last = c.streams[id-1]
+	return c.last
 }
 
 func (c *clientConn) stdout(s *stream, h Header) error {
@@ -246,6 +252,7 @@ func (c *clientConn) end(s *stream, h Header) error {
 	// which belong to nothing.
 	clean := s.clean() && (!s.hasInput || c.hold) && !c.rr.Buffered()
 	flow := c.window > 0
+	c.last = nil
 	if flow {
 		c.touch(s)
 	} else {

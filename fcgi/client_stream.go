@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,6 +36,9 @@ type stream struct {
 	over bool // guarded by c.out.mu: END_REQUEST was read
 
 	news chan struct{} // capacity 1: something below changed, for the consumer
+	long atomic.Bool   // glances are over
+
+	looked bool // guarded by c.mu: by one look of the connection's
 
 	mu          sync.Mutex   // guards the fields below
 	stderr      func([]byte) // Request.Stderr; nil once the request is closed
@@ -71,6 +75,7 @@ type stream struct {
 	pumpDone chan struct{} // closed by the pump's end; nil: no body
 	looped   bool          // a read loop reads, not the consumer
 	unsent   bool          // the first flight found the connection lost
+	response Response      // what RoundTrip returns
 }
 
 func newStream(req *Request) *stream {
@@ -214,14 +219,13 @@ func (s *stream) fail(err error) {
 // had a write of the piece fail does not call it again: net/http's HTTP/2 may go on
 // reading it after that, and it must not be another answer's by then.
 // io.EOF comes only after the application ended the request. wait bounds the
-// application's time since the moment given; 0 means no bound, and ErrTimeout
-// is its end. What the client takes to send its body is not the application's.
+// application's time since the moment given, or where that is zero since the wait
+// began; 0 means no bound, and ErrTimeout is its end. What the client takes to send
+// its body is not the application's.
 func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) ([]byte, error) {
 	s.given.free()
 	s.grant()
-	var timer *time.Timer
-	var expired <-chan time.Time
-	due := since.Add(wait)
+	var due time.Time
 	for {
 		s.mu.Lock()
 		if s.queue.size > 0 {
@@ -234,18 +238,15 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 			if s.c.window == 0 && !s.looped && !ended {
 				s.handOver() // the rest comes off the application whatever becomes of this piece
 			}
-			s.c.stopTimer(timer)
 			return b, nil
 		}
 		if s.overflow.in > s.overflow.out {
-			s.c.stopTimer(timer)
 			return s.fetchLocked()
 		}
 		err := s.endLocked()
 		s.waited = s.began
 		s.mu.Unlock()
 		if err != nil {
-			s.c.stopTimer(timer)
 			return nil, err
 		}
 		if s.c.window == 0 && !s.looped {
@@ -255,24 +256,46 @@ func (s *stream) next(ctx context.Context, wait time.Duration, since time.Time) 
 				continue
 			}
 		}
-		if wait > 0 && timer == nil {
-			timer = s.c.startTimer(time.Until(due))
-			expired = timer.C
+		if due.IsZero() {
+			if since.IsZero() {
+				since = time.Now()
+			}
+			due = since.Add(wait)
 		}
+		if s.glance(wait) {
+			continue
+		}
+		if err := s.await(ctx, wait, &due); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// await waits for news of s, until ctx ends or due, which moves where the
+// application has more time than that.
+func (s *stream) await(ctx context.Context, wait time.Duration, due *time.Time) error {
+	var timer *time.Timer
+	var expired <-chan time.Time
+	if wait > 0 {
+		timer = s.c.startTimer(time.Until(*due))
+		defer s.c.stopTimer(timer)
+		expired = timer.C
+	}
+	for {
 		select {
 		case <-s.news:
+			return nil
 		case <-ctx.Done():
-			s.c.stopTimer(timer)
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-expired:
 			more := s.owed(wait)
-			if time.Since(due) > stoodStill {
+			if time.Since(*due) > stoodStill {
 				more = wait
 			}
 			if more <= 0 {
-				return nil, ErrTimeout
+				return ErrTimeout
 			}
-			due = time.Now().Add(more)
+			*due = time.Now().Add(more)
 			timer.Reset(more)
 		}
 	}
@@ -321,10 +344,8 @@ func (c *clientConn) startTimer(d time.Duration) *time.Timer {
 }
 
 func (c *clientConn) stopTimer(t *time.Timer) {
-	if t != nil {
-		t.Stop()
-		c.timers.Put(t)
-	}
+	t.Stop()
+	c.timers.Put(t)
 }
 
 // endLocked says how the stream ended, or nil if it has not.

@@ -70,18 +70,17 @@ const (
 // client's leaving breaks nothing, and the application has a while to end the
 // request; one that goes on writing has little.
 func (r *Response) more() ([]byte, error) {
-	if !r.noBody && r.left != 0 {
-		return r.s.next(r.ctx, r.wait, time.Now())
-	}
-	if r.whole.IsZero() {
+	switch {
+	case r.excess > maxExcess:
+		return nil, io.EOF
+	case !r.noBody && r.left != 0, !r.s.idle(): // the latter: there is no wait
+		return r.s.next(r.ctx, r.wait, time.Time{})
+	case r.whole.IsZero():
 		r.whole = time.Now()
 	}
 	wait := r.wait
 	if r.noBody || r.excess > 0 {
 		wait = excessTime
-	}
-	if r.excess > maxExcess {
-		return nil, io.EOF
 	}
 	b, err := r.s.next(context.WithoutCancel(r.ctx), wait, r.whole)
 	if err == ErrTimeout {

@@ -111,7 +111,8 @@ func (t *Transport) RoundTrip(ctx context.Context, req *Request) (*Response, err
 		go s.pump(req.Stdin, req.Data)
 		// Response.Close receives the end of s.pumpDone.
 	}
-	r := &Response{s: s, wait: req.PieceTimeout}
+	r := &s.response
+	r.s, r.wait = s, req.PieceTimeout
 	if err := r.readHead(ctx, req, start); err != nil {
 		r.err = err
 		if err == ErrTimeout && req.Overdue != nil {
