@@ -160,6 +160,14 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Fail(w, r, NoRoute, "no route for host "+strconv.Quote(x.Host)+" and path "+strconv.Quote(x.routePath))
 		return
 	}
+	// To routing an encoded slash is data; but the application gets it decoded, and
+	// some merge slashes. What guards the route that has that path is not to be
+	// gone around.
+	if x.EncodedSlash && rt.first(x, mergeSlashes(x.Path)) != ru {
+		x.Route = nil
+		Fail(w, r, BadRequest, "an encoded slash that leads around a route: "+strconv.Quote(x.routePath))
+		return
+	}
 	x.Route = ru.route
 	x.App, x.Settings, x.router = x.Route.App, &x.Route.Settings, rt
 	if x.accelerated {
@@ -170,17 +178,28 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ru.chain.ServeHTTP(w, r)
 }
 
-func (rt *router) match(x *Exchange) *rule {
+// match returns the rule that takes the request.
+func (rt *router) match(x *Exchange) *rule { return rt.first(x, x.routePath) }
+
+func (rt *router) first(x *Exchange, path string) *rule {
 	for i := range rt.rules {
 		ru := &rt.rules[i]
 		if ru.route.Internal && !x.accelerated {
 			continue
 		}
-		if ru.takes(x.hostName, x.routePath) {
+		if ru.takes(x.hostName, path) {
 			return ru
 		}
 	}
 	return nil
+}
+
+// mergeSlashes makes one of several in a row.
+func mergeSlashes(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return path
 }
 
 func (ru *rule) takes(host, path string) bool {
