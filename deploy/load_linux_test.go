@@ -18,6 +18,11 @@ import (
 const (
 	loadPause   = 5 * time.Millisecond // of each client between two requests: load, not a benchmark
 	loadTimeout = 20 * time.Second     // more than any restart takes; then the request has failed
+
+	// With FRONTD_LONG no client pauses, and slow streams are under way; on a
+	// machine that has nothing left a restart takes longer.
+	fullStreams = 50
+	fullTimeout = 3 * loadTimeout
 )
 
 // A load is requests without a pause, sent from within the container's network
@@ -37,6 +42,9 @@ func (c *container) startLoad(t *testing.T, base string) *load {
 		t.Fatal(err)
 	}
 	l := &load{t: t, cmd: exec.CommandContext(t.Context(), "nsenter", "-t", strconv.Itoa(c.leader), "-n", "--", self, base)}
+	if long() {
+		l.cmd.Args = append(l.cmd.Args, "full")
+	}
 	l.cmd.Env = append(os.Environ(), role+"=load")
 	l.cmd.Stderr = os.Stderr
 	if l.stdin, err = l.cmd.StdinPipe(); err != nil {
@@ -113,32 +121,50 @@ func (c *tally) round() {
 	}
 }
 
-// loadMain sends requests until its standard input ends. A client has a
-// connection for each request, or keeps one, or has requests that take a while.
-func loadMain(in io.Reader, out io.Writer, args []string) error {
-	if len(args) != 1 {
-		return errors.New("load: want one URL")
-	}
-	clients := []struct {
-		path string
-		keep bool
-	}{
+// A loadClient has a connection for each request, or keeps one.
+type loadClient struct {
+	path string
+	keep bool
+}
+
+// loadClients are those of a load; some have requests that take a while.
+func loadClients(full bool) []loadClient {
+	clients := []loadClient{
 		{"/hello", false}, {"/hello", false}, {"/hello", false}, {"/hello", true}, {"/", true}, {"/sleep?ms=200", false}, {"/sleep?ms=300", true},
 	}
+	if full {
+		for i := range fullStreams {
+			clients = append(clients, loadClient{"/stream?n=20&interval=50", i%2 == 0})
+		}
+	}
+	return clients
+}
+
+// loadMain sends requests until its standard input ends.
+func loadMain(in io.Reader, out io.Writer, args []string) error {
+	full := len(args) == 2 && args[1] == "full"
+	if len(args) != 1 && !full {
+		return errors.New("load: want one URL, and full for no pauses")
+	}
+	pause, timeout := loadPause, loadTimeout
+	if full {
+		pause, timeout = time.Nanosecond, fullTimeout
+	}
+	clients := loadClients(full)
 	c := &tally{done: make([]int, len(clients))}
 	c.more = sync.NewCond(&c.mu)
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	for i, k := range clients {
-		client := &http.Client{Timeout: loadTimeout, Transport: &http.Transport{DisableKeepAlives: !k.keep}}
+		client := &http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: !k.keep}}
 		running.Go(func() { // waited for below
-			pause := time.NewTicker(loadPause)
-			defer pause.Stop()
+			tick := time.NewTicker(pause)
+			defer tick.Stop()
 			for {
 				select {
 				case <-stop:
 					return
-				case <-pause.C:
+				case <-tick.C:
 					c.add(i, get(client, args[0]+k.path))
 				}
 			}

@@ -15,11 +15,13 @@ import (
 
 // rounds is how often something is done under load.
 func rounds() int {
-	if os.Getenv("FRONTD_LONG") != "" {
+	if long() {
 		return 10
 	}
 	return 2
 }
+
+func long() bool { return os.Getenv("FRONTD_LONG") != "" }
 
 // testRestart has load on a socket of systemd's, and on one of frontd's own,
 // which the descriptor store keeps.

@@ -27,6 +27,8 @@ type application struct {
 	// Immutable.
 	name      string
 	kind      app.Kind
+	shape     shape
+	workers   string // the name of their group
 	log       *logbook
 	dev       bool
 	tried     chan struct{} // closed when as many starts as there are workers went well or failed
@@ -65,9 +67,10 @@ type answer struct {
 const fcgiConcurrency = 32
 
 func newApplication(c *config.App, queue int, dev bool, log *logbook) *application {
+	s := shapeOf(c, queue)
 	a := &application{
-		name: c.Name, kind: app.Kind(c.Kind), log: log, dev: dev, config: c,
-		pool:      fcgi.NewPool(queue),
+		name: c.Name, kind: s.kind, shape: s, log: log, dev: dev, config: c,
+		pool:      fcgi.NewPool(s.queue),
 		tried:     make(chan struct{}),
 		untried:   workersOf(c),
 		answers:   make(map[uint64]answer),
@@ -85,19 +88,39 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 	}
 	a.gateway = &front.Gateway{
 		Name: a.name, Pool: a.pool,
-		NeedLength: needsLength(c),
-		FewPlaces:  a.kind != app.Demo && a.kind != app.Go && !c.Set.Has("body"),
-		External:   a.kind == app.FCGI,
-		Stderr:     log.requestOutput,
-		Overdue:    a.overdue,
+		NeedLength: s.needLength, FewPlaces: s.fewPlaces, DocumentRoot: s.root,
+		External: s.kind == app.FCGI,
+		Stderr:   log.requestOutput,
+		Overdue:  a.overdue,
 		Note: func(x *front.Exchange, what string) {
 			log.Warn(what, "app", x.App, "pid", x.Worker.PID, "id", x.ID, "uri", x.RequestURI)
 		},
 	}
-	if a.kind == app.CGI {
-		a.gateway.DocumentRoot = c.Directory
-	}
 	return a
+}
+
+// A shape is what an application's pool and gateway are made by, for as long
+// as they live: where a reload changes it, another application takes its place.
+type shape struct {
+	kind       app.Kind
+	queue      int
+	needLength bool
+	fewPlaces  bool
+	root       string         // of CGI programs
+	address    config.Address // of a server that is not ours, and its places
+	places     int
+}
+
+func shapeOf(c *config.App, queue int) shape {
+	s := shape{kind: app.Kind(c.Kind), queue: queue, needLength: needsLength(c)}
+	s.fewPlaces = s.kind != app.Demo && s.kind != app.Go && !c.Set.Has("body")
+	switch s.kind {
+	case app.CGI:
+		s.root = c.Directory
+	case app.FCGI:
+		s.address, s.places = c.Address, c.Workers
+	}
+	return s
 }
 
 // needsLength says whether a body without a length is spooled first. PHP and
@@ -157,7 +180,7 @@ func (a *application) spec(c *config.App, limits config.Limits, dir string) (sup
 		return supervisor.Spec{}, err
 	}
 	spec := supervisor.Spec{
-		Name: a.name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir,
+		Name: a.workers, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir,
 		Env:     slices.Concat(baseEnv(), procsEnv(c), cmd.Env, c.Environ()),
 		Workers: workersOf(c), SocketDir: dir, Preload: a.preloads(c),
 		Ready: func(ctx context.Context, w supervisor.Worker) error { return a.ready(ctx, w, c, cmd.Concurrency) },
@@ -247,12 +270,12 @@ func (a *application) close() {
 // connect uses a FastCGI server that is not ours. Its connections are not
 // kept: an idle one would pin one of its processes.
 func (a *application) connect() error {
-	addr := a.config.Address
+	addr := a.shape.address
 	u := &fcgi.Upstream{
 		Name: a.name, Capacity: fcgiConcurrency,
 		Transport: &fcgi.Transport{Dial: dialer(addr.Network(), addr.Addr)},
 	}
-	if n := a.config.Workers; n > 0 {
+	if n := a.shape.places; n > 0 {
 		u.Capacity = n
 	}
 	a.external = u

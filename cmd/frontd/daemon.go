@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -38,7 +37,7 @@ type daemon struct {
 	stop    chan struct{}                  // closed by the control socket's stop
 	handed  chan struct{}                  // closed when an heir serves
 	stopped sync.Once
-	handler atomic.Pointer[http.Handler]
+	chained atomic.Pointer[chain] // in force
 	fate    atomic.Int32
 	speaks  atomic.Bool // to systemd: we are its main process
 
@@ -219,9 +218,13 @@ func (d *daemon) newSupervisor() (*supervisor.Supervisor, error) {
 
 // output takes a line that a worker printed.
 func (d *daemon) output(w supervisor.Worker, stream string, line []byte) {
+	a := d.apps.ofGroup(w.App)
+	if a != nil {
+		w.App = a.name
+	}
 	d.log.output(w, stream, line)
 	d.incidents.tails.wrote(w, stream, line)
-	if a := d.apps.get(w.App); a != nil {
+	if a != nil {
 		a.dumps.wrote(w, stream, line)
 		a.draft.wrote(w, line)
 	}
@@ -229,7 +232,7 @@ func (d *daemon) output(w supervisor.Worker, stream string, line []byte) {
 
 // event hands a worker's news to its application.
 func (d *daemon) event(e supervisor.Event) {
-	if a := d.apps.get(e.Worker.App); a != nil {
+	if a := d.apps.ofGroup(e.Worker.App); a != nil {
 		a.event(e)
 	}
 }

@@ -132,7 +132,9 @@ func (d *daemon) dispatch(w http.ResponseWriter, r *http.Request) {
 	if d.dev && d.devNews(w, r) {
 		return
 	}
-	(*d.handler.Load()).ServeHTTP(w, r)
+	ch := d.enter()
+	defer ch.leave()
+	ch.handler.ServeHTTP(w, r)
 }
 
 // serve lets the doors answer.

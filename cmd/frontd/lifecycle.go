@@ -19,10 +19,42 @@ import (
 	"github.com/frontd/frontd/supervisor"
 )
 
-// A registry holds the applications by name.
+// A registry holds the applications by name, and those too that have one no
+// more, or not yet, by the name of their group of workers.
 type registry struct {
-	mu   sync.Mutex // guards the field below
-	apps map[string]*application
+	mu     sync.Mutex // guards the fields below
+	apps   map[string]*application
+	groups map[string]*application
+}
+
+// join lets news of a's workers reach it, and settles the name of their group:
+// that of the application, with a number where one before has it, or where
+// another application is called so.
+func (r *registry) join(a *application, c *config.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.groups == nil {
+		r.groups = make(map[string]*application)
+	}
+	a.workers = a.name
+	for n := 2; r.groups[a.workers] != nil || a.workers != a.name && c.App(a.workers) != nil; n++ {
+		a.workers = fmt.Sprintf("%s.%d", a.name, n)
+	}
+	r.groups[a.workers] = a
+}
+
+// leave is for one whose workers are gone.
+func (r *registry) leave(a *application) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.groups, a.workers)
+}
+
+// ofGroup finds the application of a worker.
+func (r *registry) ofGroup(name string) *application {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.groups[name]
 }
 
 func (r *registry) get(name string) *application {
@@ -40,10 +72,12 @@ func (r *registry) put(a *application) {
 	r.apps[a.name] = a
 }
 
-func (r *registry) drop(name string) {
+func (r *registry) drop(a *application) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.apps, name)
+	if r.apps[a.name] == a {
+		delete(r.apps, a.name)
+	}
 }
 
 func (r *registry) all() []*application {
@@ -56,9 +90,12 @@ func (r *registry) all() []*application {
 func (d *daemon) startApps(c *config.Config) error {
 	var errs []error
 	for _, ac := range hosted(c) {
-		if err := d.startApp(c, ac); err != nil {
+		a, err := d.startApp(c, ac)
+		if err != nil {
 			errs = append(errs, err)
+			continue
 		}
+		d.apps.put(a)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -66,22 +103,23 @@ func (d *daemon) startApps(c *config.Config) error {
 	return d.route(c)
 }
 
-func (d *daemon) startApp(c *config.Config, ac *config.App) error {
+// startApp starts an application; it has no name yet by which others find it.
+func (d *daemon) startApp(c *config.Config, ac *config.App) (*application, error) {
 	limits := c.AppLimits(ac)
 	a := newApplication(ac, limits.Queue.Size, d.dev, d.log)
 	a.incidents, a.held = d.incidents, d.incidents.held
 	a.setPolicy(d.incidents.policy(c, ac, nil))
 	a.draft = d.newDraft(a)
-	d.apps.put(a) // before the start: events come from the first moment on
+	d.apps.join(a, c) // before the start: events come from the first moment on
 	if err := a.start(d.sup, limits, d.dir); err != nil {
-		d.apps.drop(a.name)
+		d.apps.leave(a)
 		a.draft.drop()
-		return fmt.Errorf("app %s: %w", a.name, err)
+		return nil, fmt.Errorf("app %s: %w", a.name, err)
 	}
 	if a.draft != nil {
 		d.serving.Go(a.draft.run) // shutdown waits for it
 	}
-	return nil
+	return a, nil
 }
 
 // reloadOnce is what a HUP asks for, and every other one that comes before it

@@ -56,7 +56,7 @@ func (l *liveness) begin() <-chan struct{} {
 // dispatches takes hold of what every request needs: the chain, the
 // applications, their queues and workers. It returns at once, or never.
 func (d *daemon) dispatches() {
-	d.handler.Load()
+	d.chained.Load()
 	for _, a := range d.apps.all() {
 		a.report(time.Now())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/supervisor"
@@ -45,6 +46,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		doors.abort()
 		return err
 	}
+	s.enlist()
 	next, err := d.chain(c)
 	if err == nil && certs != nil && hasTLS(c) {
 		if err = certs.Use(certificateFiles(c)); err != nil {
@@ -57,7 +59,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		return err
 	}
 	err = errors.Join(s.takeOver(), d.incidents.telling.replace(heralds))
-	d.enforce(next)
+	before := d.enforce(next)
 	doors.enforce(c.Server.ShutdownTimeout)
 	d.mu.Lock()
 	d.config = c
@@ -68,11 +70,16 @@ func (d *daemon) reload(ctx context.Context) error {
 	var stale []*application
 	for _, a := range d.apps.all() {
 		if c.App(a.name) == nil {
-			d.apps.drop(a.name)
+			d.apps.drop(a)
 			stale = append(stale, a)
 		}
 	}
-	return errors.Join(err, s.finish(ctx), retireAll(ctx, stale))
+	for _, st := range s.steps {
+		if st.old != nil {
+			stale = append(stale, st.old)
+		}
+	}
+	return errors.Join(err, s.finish(ctx), d.retireAll(ctx, stale, before))
 }
 
 // A succession is the applications of a new configuration, ready to take over
@@ -89,6 +96,7 @@ type step struct {
 	change *supervisor.Change // nil: it is new, or its workers are not ours
 	output string             // the file that its workers wrote to before
 	fresh  bool               // it was not there before
+	old    *application       // that of the same name which it replaces; nil: none
 	failed bool
 }
 
@@ -118,25 +126,31 @@ func (d *daemon) prepareApps(ctx context.Context, c *config.Config) (*succession
 func (d *daemon) prepareApp(ctx context.Context, c *config.Config, ac *config.App) (*step, error) {
 	a := d.apps.get(ac.Name)
 	switch {
-	case a == nil:
-		return d.prepareNew(ctx, c, ac)
-	case string(a.kind) != string(ac.Kind):
-		return nil, fmt.Errorf("app %s: its kind has changed from %s to %s, which takes a restart", ac.Name, a.kind, ac.Kind)
+	case a == nil || a.shape != shapeOf(ac, c.AppLimits(ac).Queue.Size):
+		return d.prepareNew(ctx, c, ac, a)
 	case a.group == nil:
 		return &step{app: a, next: ac}, nil
 	}
 	return a.prepare(ctx, ac, c.AppLimits(ac), d.dir)
 }
 
-// prepareNew starts an application that was not there before. It counts as
-// not come up when none of its workers has.
-func (d *daemon) prepareNew(ctx context.Context, c *config.Config, ac *config.App) (*step, error) {
-	if err := d.startApp(c, ac); err != nil {
-		return nil, err
+// prepareNew starts an application that was not there before, or that old
+// cannot become: its pool and its workers are its own, and until enlist nobody
+// finds it. It counts as not come up when none of its workers has.
+func (d *daemon) prepareNew(ctx context.Context, c *config.Config, ac *config.App, old *application) (*step, error) {
+	before, err := d.log.outputs.use(ac.Name, ac.Output.File)
+	if err != nil {
+		return nil, fmt.Errorf("app %s: %w", ac.Name, err)
 	}
-	a := d.apps.get(ac.Name)
-	s := &step{app: a, next: ac, fresh: true}
-	var err error
+	a, err := d.startApp(c, ac)
+	if err != nil {
+		_, undo := d.log.outputs.use(ac.Name, before)
+		return nil, errors.Join(err, undo)
+	}
+	s := &step{app: a, next: ac, fresh: true, old: old, output: before}
+	if old == nil {
+		d.apps.put(a)
+	}
 	select {
 	case <-a.tried:
 		err = a.notUp()
@@ -144,10 +158,30 @@ func (d *daemon) prepareNew(ctx context.Context, c *config.Config, ac *config.Ap
 		err = ctx.Err()
 	}
 	if err != nil {
-		d.apps.drop(a.name)
-		return nil, errors.Join(fmt.Errorf("app %s: not started: %w", a.name, err), a.retire(ctx))
+		return nil, errors.Join(fmt.Errorf("app %s: not started: %w", a.name, err), d.withdraw(ctx, s))
 	}
 	return s, nil
+}
+
+// withdraw ends a fresh application. What does not end in time is killed.
+func (d *daemon) withdraw(ctx context.Context, st *step) error {
+	if st.old != nil {
+		d.apps.put(st.old)
+	}
+	d.apps.drop(st.app)
+	err := d.retire(ctx, st.app)
+	_, undo := d.log.outputs.use(st.app.name, st.output)
+	return errors.Join(err, undo)
+}
+
+// enlist has the chain that is made next find the applications that are to
+// take another's place.
+func (s *succession) enlist() {
+	for _, st := range s.steps {
+		if st.old != nil {
+			s.d.apps.put(st.app)
+		}
+	}
 }
 
 // abort leaves everything as it was.
@@ -156,8 +190,7 @@ func (s *succession) abort(ctx context.Context) {
 		switch {
 		case st == nil:
 		case st.fresh:
-			s.d.apps.drop(st.app.name)
-			st.app.retire(ctx) // what does not end in time is killed
+			s.d.withdraw(ctx, st)
 		case st.change != nil:
 			st.change.Abort()
 			st.app.log.outputs.use(st.app.name, st.output) // it could be used before
@@ -242,21 +275,48 @@ func (a *application) replace(ctx context.Context, ac *config.App, limits config
 	return st.change.Finish(ctx)
 }
 
-// retire ends an application that the configuration no longer has.
-func (a *application) retire(ctx context.Context) error {
+// retire ends an application that nobody finds any more.
+func (d *daemon) retire(ctx context.Context, a *application) error {
+	defer d.apps.leave(a)
 	a.close()
 	if a.group == nil {
 		return nil
 	}
-	err := a.group.Stop(ctx)
-	_, closed := a.log.outputs.use(a.name, "")
-	return errors.Join(err, closed)
+	return a.group.Stop(ctx)
 }
 
-func retireAll(ctx context.Context, stale []*application) error {
-	var errs []error
+// retireAll ends applications that the configuration no longer has, or that
+// others have replaced, when the last request has left the chain that led to
+// them. Who asked for the reload may go meanwhile: their requests have the same
+// time. timeout.stop bounds each wait.
+func (d *daemon) retireAll(ctx context.Context, stale []*application, before *chain) error {
+	if len(stale) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	d.mu.Lock()
+	c := d.config
+	d.mu.Unlock()
+	var longest time.Duration
 	for _, a := range stale {
-		errs = append(errs, a.retire(ctx))
+		a.mu.Lock()
+		longest = max(longest, c.AppLimits(a.config).Timeout.Stop)
+		a.mu.Unlock()
+	}
+	wait, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	before.await(wait)
+	errs := make([]error, len(stale))
+	var wg sync.WaitGroup
+	for i, a := range stale {
+		wg.Go(func() { errs[i] = d.retire(ctx, a) }) // waited for below
+	}
+	wg.Wait()
+	for _, a := range stale {
+		if c.App(a.name) == nil {
+			_, err := d.log.outputs.use(a.name, "")
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

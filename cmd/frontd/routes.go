@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"path"
 
 	"github.com/frontd/frontd/config"
@@ -17,14 +16,6 @@ func (d *daemon) route(c *config.Config) error {
 		d.enforce(ch)
 	}
 	return err
-}
-
-// A chain is the way of requests through one configuration.
-type chain struct {
-	handler http.Handler
-	roots   folders
-	apps    []string
-	stores  []string // the places of its sessions
 }
 
 // chain makes the chain of a configuration.
@@ -73,12 +64,14 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 		roots.close()
 		return nil, err
 	}
-	return &chain{h, roots, appNames(c), sessions.places}, nil
+	return &chain{
+		handler: h, roots: roots, apps: appNames(c), stores: sessions.places, idle: make(chan struct{}, 1),
+	}, nil
 }
 
-// enforce puts a chain in force.
-func (d *daemon) enforce(ch *chain) {
-	d.handler.Store(&ch.handler)
+// enforce puts a chain in force, and returns the one before: nil at first.
+func (d *daemon) enforce(ch *chain) *chain {
+	before := d.chained.Swap(ch)
 	d.traffic.set.Keep(ch.apps)
 	// The folders of the chain before the last are in nobody's hands any more.
 	d.oldRoots.close()
@@ -86,6 +79,7 @@ func (d *daemon) enforce(ch *chain) {
 	if err := d.stores.use(ch.stores); err != nil {
 		d.log.Error("store of sessions not closed", "error", err)
 	}
+	return before
 }
 
 // folders are those that a chain has open.
