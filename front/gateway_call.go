@@ -94,6 +94,9 @@ func (c *call) prepare() error {
 	if n := c.x.session(); n != nil {
 		c.addSession(n)
 	}
+	if err := c.params.Err(); err != nil {
+		return err
+	}
 	if rt := c.x.Route; rt != nil && len(rt.Variables) > 0 && c.role == fcgi.RoleResponder {
 		c.params = withVariables(&c.params, rt.Variables)
 	}
