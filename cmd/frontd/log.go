@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/front"
@@ -16,9 +17,10 @@ import (
 // what its workers print.
 type logbook struct {
 	*slog.Logger
-	sink   *sink
-	json   bool
-	access *front.AccessLog // nil: none
+	sink    *sink
+	json    bool
+	journal bool             // the sink is the journal, which takes priorities from lines
+	access  *front.AccessLog // nil: none
 
 	outputs outputs // of workers whose application has a file of its own
 }
@@ -34,7 +36,7 @@ func openLogbook(c config.Log, stderr io.Writer, dev bool) (*logbook, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &logbook{sink: s, json: s.json}
+	l := &logbook{sink: s, json: s.json, journal: c.File == "" && onJournal(stderr)}
 	l.Logger = slog.New(logHandler(s, l.json, level, c.File == "", stderr))
 	format := front.LogText
 	if l.json {
@@ -98,7 +100,7 @@ func (h *terminalHandler) Handle(_ context.Context, r slog.Record) error {
 	b.WriteString(r.Message)
 	add := func(a slog.Attr) bool {
 		s := a.Value.String()
-		if strings.ContainsAny(s, " \"\x1b\n") {
+		if strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || r == '"' || !unicode.IsPrint(r) }) {
 			s = fmt.Sprintf("%q", s)
 		}
 		fmt.Fprintf(&b, " \x1b[2m%s=\x1b[0m%s", a.Key, s)

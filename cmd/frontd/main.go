@@ -41,13 +41,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &said):
 		return said.status
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "frontd: %v\n", err)
+		fmt.Fprintf(stderr, "frontd: %s\n", visibleText(err.Error()))
 		if usage.cmd != nil {
 			fmt.Fprintf(stderr, "Run '%s --help' for what it takes.\n", usage.cmd.CommandPath())
 		}
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "frontd: %v\n", err)
+	fmt.Fprintf(stderr, "frontd: %s\n", visibleText(err.Error())) // with what workers printed
 	return exitFailed
 }
 

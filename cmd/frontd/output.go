@@ -111,8 +111,8 @@ func (o *outputs) close() {
 	o.closeAll(all)
 }
 
-// output takes a line that a worker printed: whole and as it is in text form,
-// tagged in JSON.
+// output takes a line that a worker printed: in text form whole, and in frontd's
+// own log without control characters; tagged in JSON.
 func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
 	to := l.outputs.of(w.App)
 	if l.json {
@@ -120,9 +120,19 @@ func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
 		return
 	}
 	if to == nil {
-		to = l.sink
+		l.sink.Write(fmt.Appendf(nil, "%s%s\n", l.priority(), visible(line)))
+		return
 	}
 	to.Write(append(append(make([]byte, 0, len(line)+1), line...), '\n'))
+}
+
+// priority stands before the lines of workers on the journal, which would take
+// one of their own from them.
+func (l *logbook) priority() string {
+	if l.journal {
+		return "<6>" // info, sd-daemon(3)
+	}
+	return ""
 }
 
 // requestOutput takes lines that a request wrote to FCGI_STDERR. In frontd's
@@ -139,16 +149,22 @@ func (l *logbook) requestOutput(x *front.Exchange, lines []byte) {
 		}
 		return
 	}
+	var before string
 	var tag []byte
-	if to == nil {
-		to, tag = l.sink, fmt.Appendf(nil, " [app=%s worker=%d id=%s]", x.App, x.Worker.PID, x.ID)
+	own := to != nil
+	if !own {
+		to, before, tag = l.sink, l.priority(), fmt.Appendf(nil, " [app=%s worker=%d id=%s]", x.App, x.Worker.PID, x.ID)
 	}
-	all := make([]byte, 0, len(lines)+bytes.Count(lines, newline)*len(tag))
+	all := make([]byte, 0, len(lines)+bytes.Count(lines, newline)*(len(before)+len(tag)))
 	for line := range bytes.Lines(lines) {
 		if incident.HostLine(line) {
 			continue // the same once more, for programs
 		}
-		all = append(append(append(all, bytes.TrimSuffix(line, newline)...), tag...), '\n')
+		line = bytes.TrimSuffix(line, newline)
+		if !own {
+			line = visible(line)
+		}
+		all = append(append(append(append(all, before...), line...), tag...), '\n')
 	}
 	if len(all) > 0 {
 		to.Write(all)

@@ -91,7 +91,7 @@ func printApp(w io.Writer, a *appReport) {
 		fmt.Fprintf(w, "  %s\n", describeRate(a.Rate))
 	}
 	if a.Failing != "" {
-		fmt.Fprintf(w, "  failing: %s\n", strings.ReplaceAll(a.Failing, "\n", "\n    "))
+		fmt.Fprintf(w, "  failing: %s\n", strings.ReplaceAll(visibleText(a.Failing), "\n", "\n    "))
 	}
 	if t := a.Template; t != nil {
 		fmt.Fprintf(w, "  template %d, up %v, RSS %s\n", t.PID, seconds(t.Uptime), mebibytes(t.RSS))
