@@ -39,6 +39,7 @@ type gunicorn struct {
 	env         environment
 	binds       []string
 	target      string
+	workers     bool // their number was named, or how it is found
 	maxRequests int64
 	jitter      int64
 	cert, key   string
@@ -47,6 +48,7 @@ type gunicorn struct {
 // expression meets what only Python could tell. One is in everybody's file:
 // workers by the number of CPUs.
 func (g *gunicorn) expression(name, source string) {
+	g.workers = g.workers || name == "workers"
 	if name == "workers" && strings.Contains(source, "cpu_count") {
 		g.app.none(name, source, "without workers there are as many as CPUs: write the number where you want more")
 		return
@@ -162,7 +164,7 @@ var gunicornSettings = map[string]func(g *gunicorn, name string, v pyValue){
 		}
 	},
 	"wsgi_app":     func(g *gunicorn, _ string, v pyValue) { g.target = v.text },
-	"workers":      func(g *gunicorn, name string, v pyValue) { g.count(name, "workers", v, 1, 4096) },
+	"workers":      func(g *gunicorn, name string, v pyValue) { g.workers = true; g.count(name, "workers", v, 1, 4096) },
 	"threads":      func(g *gunicorn, name string, v pyValue) { g.count(name, "threads", v, 1, 1024) },
 	"worker_class": (*gunicorn).workerClass,
 	"timeout":      func(g *gunicorn, name string, v pyValue) { g.seconds(g.app, name, "timeout.request", v) },
@@ -321,14 +323,17 @@ func (g *gunicorn) finish() {
 	case strings.Contains(target, "("):
 		module, call, _ := strings.Cut(target, ":")
 		factory, _, _ := strings.Cut(call, "(")
-		g.app.set("target", quote(module+":"+factory), "a factory is called without arguments")
+		g.app.set("target", quote(module+":"+factory+"()"))
 		if !strings.HasSuffix(call, "()") {
-			g.app.none("wsgi_app", target, "its arguments are not passed")
+			g.app.none("wsgi_app", target, "a factory is called without arguments")
 		}
 	case !strings.Contains(target, ":"):
 		g.app.set("target", quote(target+":application"))
 	default:
 		g.app.set("target", quote(target))
+	}
+	if !g.workers {
+		g.app.set("workers", "1", "gunicorn's default; without this line there are as many as CPUs")
 	}
 	if g.maxRequests > 0 {
 		g.app.set("recycle.requests", itoa(g.maxRequests+g.jitter))

@@ -195,3 +195,33 @@ func FuzzGunicorn(f *testing.F) {
 		return Gunicorn([]byte(src), strings.Fields(src)[:min(len(strings.Fields(src)), 8)])
 	})
 }
+
+// A factory stays one: taken for the application itself it would fail each
+// request.
+func TestFactories(t *testing.T) {
+	for target, want := range map[string]string{
+		"shop:create_app()":       `target = "shop:create_app()"`,
+		"shop.web:make('x', 2)":   `target = "shop.web:make()"`,
+		"shop.web:Factory.make()": `target = "shop.web:Factory.make()"`,
+	} {
+		out, err := Gunicorn(nil, []string{target})
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("gunicorn %s: %v\n%s\nwant %s", target, err, out, want)
+		}
+	}
+	out, err := Unit([]byte(`{"listeners": {"*:80": {"pass": "applications/a"}},
+		"applications": {"a": {"type": "python", "module": "shop", "callable": "create_app", "factory": true}}}`))
+	if want := `target = "shop:create_app()"`; err != nil || !strings.Contains(out, want) {
+		t.Errorf("Unit: %v\n%s\nwant %s", err, out, want)
+	}
+}
+
+// gunicorn starts one worker if it was not told how many, frontd one for each CPU.
+func TestGunicornOneWorker(t *testing.T) {
+	for conf, want := range map[string]bool{"": true, "workers = 4\n": false, "workers = 2 * cpu_count()\n": false} {
+		out, err := Gunicorn([]byte(conf), []string{"shop"})
+		if got := strings.Contains(out, "\nworkers = 1  #"); err != nil || got != want {
+			t.Errorf("%q: %v, one worker is written: %v, want %v\n%s", conf, err, got, want, out)
+		}
+	}
+}

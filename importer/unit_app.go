@@ -14,6 +14,7 @@ type unitApp struct {
 	env      environment
 
 	module, callable string
+	factory          bool // callable makes the application
 	script, rootDir  string
 	prefix           string
 	executable       string
@@ -37,9 +38,7 @@ func (a *unitApp) option(key string, v node) {
 	case "callable":
 		a.callable = v.text()
 	case "factory":
-		if v.text() == "true" {
-			a.app.none(key, "true", "not needed: a callable that is a factory is known by its name, as create_app, or by its signature: see docs/wsgi.md")
-		}
+		a.factory = v.text() == "true"
 	case "path":
 		a.paths = v.texts()
 	case "home":
@@ -200,6 +199,9 @@ func (a *unitApp) python() {
 	callable := a.callable
 	if callable == "" {
 		callable = "application" // Unit's default
+	}
+	if a.factory {
+		callable += "()"
 	}
 	a.app.set("target", quote(module+":"+callable))
 }
