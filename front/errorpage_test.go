@@ -257,6 +257,54 @@ func TestAnApplicationsOwnErrorAnswer(t *testing.T) {
 	}
 }
 
+// Of an answer without a body the visitor would see nothing: the page stands in
+// its place where something is known of it.
+func TestAnApplicationsEmptyErrorAnswer(t *testing.T) {
+	w := startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/silent" {
+			io.WriteString(fcgi.Stderr(r.Context()), "Traceback: boom\n")
+		}
+		w.Header().Set("Set-Cookie", "own=1")
+		w.Header().Set("Content-Type", "image/png")
+		w.WriteHeader(http.StatusInternalServerError)
+		if r.URL.Path == "/late" {
+			w.(http.Flusher).Flush()
+			io.WriteString(w, "own page")
+		}
+	}))
+	h, err := New(Config{Log: quiet, Keep: Keep{Stderr: 4096}, Routes: []Route{{Path: "/", App: "app", Settings: settingsFor(), Handler: gateway(w.upstream)}},
+		Incident: func(f Failure) *incident.Incident {
+			if len(f.Exchange.Stderr) == 0 {
+				return nil
+			}
+			return &incident.Incident{ID: "k7f3", Raw: string(f.Exchange.Stderr), Kind: incident.Exception}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	for _, c := range []struct{ method, path, accept, kind, want string }{
+		{"GET", "/", "text/html", "text/html; charset=utf-8", "tell this: <code>k7f3</code>"},
+		{"GET", "/", "*/*", "text/plain; charset=utf-8", "500 Internal Server Error\nSomething went wrong here.\nrequest "},
+		{"POST", "/", "application/json", "application/problem+json", `"incident":"k7f3"`},
+		{"GET", "/late", "text/html", "image/png", "own page"},
+		{"GET", "/silent", "text/html", "image/png", ""},
+		{"HEAD", "/", "text/html", "image/png", ""},
+	} {
+		r := newReq(t, c.method, srv.URL+c.path, nil)
+		r.Header.Set("Accept", c.accept)
+		resp, body := fetch(t, r)
+		id := resp.Header.Get("X-Incident-Id")
+		if resp.StatusCode != 500 || resp.Header.Get("Content-Type") != c.kind || resp.Header.Get("Set-Cookie") != "own=1" || (id == "k7f3") != (c.path != "/silent") {
+			t.Errorf("%s %s %s: %d %v", c.method, c.path, c.accept, resp.StatusCode, resp.Header)
+		}
+		if !strings.Contains(body, c.want) || c.want == "" && body != "" || strings.Contains(body, "boom") {
+			t.Errorf("%s %s %s: %q, want %q", c.method, c.path, c.accept, body, c.want)
+		}
+	}
+}
+
 // A page that may be out of date hears of it, where a GET brought it; its
 // policy lets the one script run, and no other.
 func TestPageHearsNews(t *testing.T) {

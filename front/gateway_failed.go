@@ -16,7 +16,7 @@ const maxFailedAnswer = 256 << 10
 // answerFailed looks at an application's own answer of 5xx before its head is
 // sent. The answer passes as it is, with the incident's ID in a header field
 // where the application has said by now why; in development a page takes its
-// place. It returns true when the client has its answer.
+// place, and of an empty one always. It returns true when the client has its answer.
 func (c *call) answerFailed(resp *fcgi.Response) bool {
 	failure := Failure{Request: c.r, Status: resp.Status}
 	if !c.replaceable(resp) {
@@ -25,7 +25,7 @@ func (c *call) answerFailed(resp *fcgi.Response) bool {
 				tellID(resp.Header, c.x.report(failure))
 			}
 		})
-		return false
+		return c.answerEmpty(resp)
 	}
 	held, whole, err := c.holdBack(resp)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *call) answerFailed(resp *fcgi.Response) bool {
 	if whole {
 		c.stderr.soFar(func() { c.x.report(failure) })
 		if tells(c.x.Incident) {
-			c.showFailed(resp, held)
+			c.showFailed(resp, held, true)
 			return true
 		}
 	}
@@ -50,6 +50,32 @@ func (c *call) answerFailed(resp *fcgi.Response) bool {
 	if err := c.pieces(resp); err != nil {
 		c.fail(err)
 	}
+	return true
+}
+
+// answerEmpty answers with the plain page where there is an incident and the
+// application's answer has nothing in it: so PHP ends a script that has failed,
+// unless it shows errors, and the visitor would see a white page.
+func (c *call) answerEmpty(resp *fcgi.Response) bool {
+	i := c.x.Incident
+	if i == nil || i.ID == "" || len(c.piece) > 0 || resp.ContentLength > 0 || c.r.Method == http.MethodHead {
+		return false
+	}
+	b, err := resp.Next()
+	if err == nil {
+		c.piece = b // it is not empty
+		return false
+	}
+	if err != io.EOF {
+		if died(err) {
+			c.g.noteLost(c)
+		}
+		c.fail(err) // nothing of the answer was sent
+		return true
+	}
+	c.unclean = !resp.Ended()
+	c.notes(resp)
+	c.showFailed(resp, nil, false)
 	return true
 }
 
@@ -87,15 +113,16 @@ func (c *call) holdBack(resp *fcgi.Response) (held []byte, whole bool, err error
 	return held, false, nil
 }
 
-// showFailed answers with the post-mortem. What the application's head says
-// is about another answer; its cookies are not, for its session may be in one.
-func (c *call) showFailed(resp *fcgi.Response, held []byte) {
+// showFailed answers with the post-mortem, if that is to be shown, or the plain
+// page. What the application's head says is about another answer; its cookies are
+// not, for its session may be in one.
+func (c *call) showFailed(resp *fcgi.Response, held []byte, whole bool) {
 	h := c.w.Header()
 	if cookies := resp.Header["Set-Cookie"]; len(cookies) > 0 {
 		h["Set-Cookie"] = append(h["Set-Cookie"], cookies...)
 	}
 	tellID(h, c.x.Incident)
 	p := newPage(c.x, resp.Status, c.x.Cause)
-	p.whole, p.Answer = true, string(bytes.ToValidUTF8(held, []byte("�")))
+	p.whole, p.Answer = whole, string(bytes.ToValidUTF8(held, []byte("�")))
 	p.write(c.w, c.r, c.x)
 }

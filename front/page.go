@@ -161,14 +161,17 @@ func (p *page) writeText(b *bytes.Buffer) {
 	if p.whole && tells(p.Incident) {
 		p.writeTrace(b)
 	}
-	b.WriteString(string(p.Cause))
+	var last []string
+	if p.Cause != "" {
+		last = append(last, string(p.Cause))
+	}
 	if p.ID != "" {
-		b.WriteString(", request " + p.ID)
+		last = append(last, "request "+p.ID)
 	}
 	if p.Incident != nil && p.Incident.ID != "" {
-		b.WriteString(", incident " + p.Incident.ID)
+		last = append(last, "incident "+p.Incident.ID)
 	}
-	b.WriteString("\n")
+	b.WriteString(strings.Join(last, ", ") + "\n")
 }
 
 // writeTrace writes the traceback for a terminal: what an application says
