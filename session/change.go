@@ -36,24 +36,35 @@ const maxKey = 256
 func TakeChanges(h http.Header) (*Changes, error) {
 	ch := new(Changes)
 	var errs []error
-	for _, f := range []struct {
-		name string
-		take func(value string) error
-	}{
-		{HeaderClear, func(string) error { ch.clear = true; return nil }},
-		{HeaderRenew, func(string) error { ch.renew = true; return nil }},
-		{HeaderDelete, ch.takeDelete},
-		{HeaderSet, ch.takeSet},
-		{HeaderAdd, ch.takeAdd},
-	} {
-		for _, value := range h[f.name] {
-			if err := f.take(value); err != nil {
-				errs = append(errs, &ChangeError{f.name, err.Error()})
+	for _, name := range [...]string{HeaderClear, HeaderRenew, HeaderDelete, HeaderSet, HeaderAdd} {
+		values, ok := h[name]
+		if !ok {
+			continue
+		}
+		for _, value := range values {
+			if err := ch.take(name, value); err != nil {
+				errs = append(errs, &ChangeError{name, err.Error()})
 			}
 		}
-		delete(h, f.name)
+		delete(h, name)
 	}
 	return ch, errors.Join(errs...)
+}
+
+func (ch *Changes) take(name, value string) error {
+	switch name {
+	case HeaderClear:
+		ch.clear = true
+	case HeaderRenew:
+		ch.renew = true
+	case HeaderDelete:
+		return ch.takeDelete(value)
+	case HeaderSet:
+		return ch.takeSet(value)
+	case HeaderAdd:
+		return ch.takeAdd(value)
+	}
+	return nil
 }
 
 func (ch *Changes) any() bool {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -46,11 +47,12 @@ type Sessions struct {
 	store Store
 	grain time.Duration
 	now   func() time.Time
+	macs  []sync.Pool // of hash.Hash, by secret
 }
 
 // New returns the sessions of a policy.
 func New(p Policy, store Store) (*Sessions, error) {
-	s := &Sessions{Policy: p, store: store, now: time.Now}
+	s := &Sessions{Policy: p, store: store, now: time.Now, macs: make([]sync.Pool, len(p.Secrets))}
 	s.grain = min(max(p.Idle/16, time.Second), time.Minute)
 	switch {
 	case len(p.Secrets) == 0 || slices.ContainsFunc(p.Secrets, func(b []byte) bool { return len(b) < MinSecret }):

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 )
 
 const (
@@ -30,7 +31,7 @@ var cookieEncoding = base64.RawURLEncoding.Strict()
 func (s *Sessions) sign(t token, scope string) string {
 	var raw [tokenSize + macSize]byte
 	copy(raw[:], t[:])
-	s.mac(raw[:tokenSize], s.Secrets[0], t, scope)
+	s.mac(raw[:tokenSize], 0, t, scope)
 	return cookieEncoding.EncodeToString(raw[:])
 }
 
@@ -46,19 +47,26 @@ func (s *Sessions) verify(value, scope string) (t token, newest, ok bool) {
 	}
 	copy(t[:], raw[:])
 	var sum [macSize]byte
-	for i, secret := range s.Secrets {
-		if hmac.Equal(s.mac(sum[:0], secret, t, scope), raw[tokenSize:]) {
+	for i := range s.Secrets {
+		if hmac.Equal(s.mac(sum[:0], i, t, scope), raw[tokenSize:]) {
 			return t, i == 0, true
 		}
 	}
 	return token{}, false, false
 }
 
-// mac appends the code of a token. It is for one name and one host: a cookie
-// that is carried to another application's means nothing there.
-func (s *Sessions) mac(dst, secret []byte, t token, scope string) []byte {
-	h := hmac.New(sha256.New, secret)
-	h.Write([]byte("frontd session 1\x00" + s.Cookie.Name + "\x00" + scope + "\x00"))
-	h.Write(t[:])
-	return append(dst, h.Sum(nil)[:macSize]...)
+// mac appends the code of a token by one of the secrets. It is for one name and
+// one host: a cookie that is carried to another application's means nothing there.
+func (s *Sessions) mac(dst []byte, secret int, t token, scope string) []byte {
+	h, ok := s.macs[secret].Get().(hash.Hash)
+	if !ok {
+		h = hmac.New(sha256.New, s.Secrets[secret])
+	}
+	defer s.macs[secret].Put(h)
+	h.Reset() // it keeps what the secret itself comes to
+	b := make([]byte, 0, sha256.BlockSize+sha256.Size)
+	b = append(append(b, "frontd session 1\x00"...), s.Cookie.Name...)
+	b = append(append(append(b, 0), scope...), 0)
+	h.Write(append(b, t[:]...))
+	return append(dst, h.Sum(b[:0])[:macSize]...)
 }

@@ -93,10 +93,13 @@ func (s *Store) write(tx *bolt.Tx, round []*update) error {
 	now := time.Now()
 	for _, u := range round {
 		var broken error
+		var there presence
 		draft := session.Draft{Load: func(k session.Key) (v []byte, err error) {
 			broken = guarded(func() error {
 				var expires time.Time
-				if v, expires = decodeEntry(b.Get(k[:])); !now.Before(expires) {
+				entry := b.Get(k[:])
+				there = append(there, known{k, entry != nil})
+				if v, expires = decodeEntry(entry); !now.Before(expires) {
 					v = nil
 				}
 				return nil
@@ -109,7 +112,7 @@ func (s *Store) write(tx *bolt.Tx, round []*update) error {
 		if u.err != nil {
 			continue
 		}
-		n, err := s.put(b, draft.Writes, count)
+		n, err := s.put(b, draft.Writes, there, count)
 		if errors.Is(err, session.ErrFull) {
 			u.err = err
 			continue
@@ -135,11 +138,29 @@ func (u *update) run(tx session.Tx) (err error) {
 	return u.f(tx)
 }
 
+// A presence is which of the keys that a transaction has looked at are in the
+// file, expired ones too: a search less for each.
+type presence []known
+
+type known struct {
+	key   session.Key
+	there bool
+}
+
+func (p presence) has(b *bolt.Bucket, key session.Key) bool {
+	for _, k := range p {
+		if k.key == key {
+			return k.there
+		}
+	}
+	return b.Get(key[:]) != nil
+}
+
 // put writes what one transaction wants written, all of it or nothing, and
 // returns how many entries there are then.
-func (s *Store) put(b *bolt.Bucket, writes []session.Write, count uint64) (uint64, error) {
+func (s *Store) put(b *bolt.Bucket, writes []session.Write, there presence, count uint64) (uint64, error) {
 	for _, w := range writes {
-		had := b.Get(w.Key[:]) != nil
+		had := there.has(b, w.Key)
 		switch {
 		case w.Value != nil && !had:
 			count++
