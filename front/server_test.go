@@ -34,7 +34,7 @@ func TestServerOnTCP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.SetDeadline(time.Now().Add(30 * time.Second)) // a test that hangs fails
+		c.SetDeadline(time.Now().Add(time.Minute)) // a test that hangs fails
 		return c.(*net.TCPConn)
 	}
 

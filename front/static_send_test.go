@@ -98,6 +98,9 @@ func TestStaticSendsFiles(t *testing.T) {
 			d := openTCP(t, engine, Route{Settings: DefaultSettings(), Compression: comp, Handler: s})
 			_, res := d.get("GET", "/a.bin", nil)
 			tag := res.Header.Get("Etag")
+			if _, err := io.Copy(io.Discard, res.Body); err != nil {
+				t.Fatal(err)
+			}
 			<-d.ended
 			for _, c := range []struct {
 				name, method, path string
