@@ -33,6 +33,7 @@ func TestCrashLoopIsQuiet(t *testing.T) {
 	dir := counterpart.Dir(t)
 	write(t, filepath.Join(dir, "app.py"), crashLoopPython)
 	const workers = 4
+	began := time.Now()
 	r := serve(t, dir, configure(t, dir, strings.Replace(jsonLog, "[log]", "[log]\naccess = false", 1)+fmt.Sprintf(`
 [app.broken]
 kind = "wsgi"
@@ -45,7 +46,14 @@ app = "broken"
 `, workers)+demoApp(1))...)
 	r.awaitServing("demo", 1)
 	neighbour := startLoad(t, r.client, 1, http.MethodGet, r.url+"/hello", "", "hello\n")
-	<-time.NewTimer(time.Duration(inLong(5, 60)) * time.Second).C // the time that is looked at, not a wait for something
+	counterpart.Await(t, "the first start of each", patience, func() error {
+		if n := r.Count(`"msg":"worker did not start"`); n < workers {
+			return fmt.Errorf("%d have failed", n)
+		}
+		return nil
+	})
+	window := time.Duration(inLong(5, 60)) * time.Second
+	<-time.NewTimer(window).C // the time that is looked at, not a wait for something
 
 	starts := func() int {
 		b, err := os.ReadFile(filepath.Join(dir, "starts"))
@@ -55,13 +63,15 @@ app = "broken"
 		return len(b)
 	}
 	// After the first of each, pauses that grow to 15 s: see supervisor.Backoff.
-	if n := starts(); n < workers || n > workers+inLong(8, 15) {
+	// A busy machine takes longer to look: there is one more in five seconds at most.
+	n, more := starts(), int((time.Since(began)-window)/(5*time.Second))
+	if n < workers || n > workers+inLong(8, 15)+more {
 		t.Errorf("%d starts", n)
 	} else {
 		t.Logf("%d starts", n)
 	}
 	// Beside what the workers say themselves.
-	if n := strings.Count(r.Log(), "\n") - r.Count(`"stream":"stderr"`); n >= inLong(50, 100) {
+	if n := strings.Count(r.Log(), "\n") - r.Count(`"stream":"stderr"`); n >= inLong(50, 100)+10*more {
 		t.Errorf("%d lines of log", n)
 	}
 	var took []time.Duration

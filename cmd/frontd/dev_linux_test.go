@@ -25,7 +25,7 @@ func TestDevLogOnATerminal(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			defer time.AfterFunc(2*patience, func() { cmd.Process.Kill() }).Stop()
+			defer time.AfterFunc(10*patience, func() { cmd.Process.Kill() }).Stop()
 			slave.Close() // the last of it is the program's: its end ends the reading
 			terminal := bufio.NewReader(master)
 			await := func(pattern string) []string {

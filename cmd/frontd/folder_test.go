@@ -33,9 +33,15 @@ func layFolder(t testing.TB, dir string) {
 	}
 }
 
+// expect asks for a page. An application that is started by the request may not
+// come up within queue.timeout on a busy machine: then it is asked for again.
 func (r *running) expect(target string, status int, want string) {
 	r.t.Helper()
-	if a := r.get(target); a.status != status || !strings.Contains(a.body, want) {
+	a := r.get(target)
+	for try := 0; strings.Contains(a.body, "queue-timeout") && try < 20; try++ {
+		a = r.get(target)
+	}
+	if a.status != status || !strings.Contains(a.body, want) {
 		r.t.Errorf("%s: %d %q; want %d %q", target, a.status, a.body, status, want)
 	}
 }

@@ -93,9 +93,7 @@ func checkServed(t *testing.T, dir, args string) {
 	}
 	r := serve(t, dir, words...)
 	for range 5 {
-		if a := r.get(path); a.status != 200 || !strings.Contains(a.body, want) {
-			t.Errorf("%s: %d %q; want %q", path, a.status, a.body, want)
-		}
+		r.expect(path, 200, want)
 	}
 	if strings.Contains(r.Log(), "worker gone") {
 		t.Error("a worker ended by itself")

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -16,13 +15,14 @@ import (
 const stuckPython = `
 import os, time
 
-def hang_here(seconds):
-    time.sleep(seconds)
+def hang_here(until):
+    while not os.path.exists(until):
+        time.sleep(0.01)
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
-    if path == "/hang":
-        hang_here(float(environ["QUERY_STRING"]))
+    if path in ("/slow", "/stuck"):
+        hang_here(environ["QUERY_STRING"])
     if path == "/health" and os.path.exists("ill"):
         start_response("500 Internal Server Error", [])
         return [b"ill"]
@@ -53,6 +53,24 @@ func (r *running) awaitHeld(msg, uri string) (found heldLine) {
 	return found
 }
 
+// toldStacks asks for what takes too long, with another number behind it each
+// time, until the worker has told what it was doing: on a busy machine it may be
+// too late (dumpTime).
+func (r *running) toldStacks(path string, least int) heldLine {
+	r.t.Helper()
+	for n := range 20 {
+		uri := fmt.Sprintf("%s&try=%d", path, n)
+		if a := r.get(uri); a.status != http.StatusGatewayTimeout {
+			r.t.Fatalf("%s: status %d, want 504", uri, a.status)
+		}
+		if h := r.awaitHeld("request took too long", uri); h.StackLines >= least {
+			return h
+		}
+	}
+	r.t.Fatalf("%s: no worker told its stacks", path)
+	return heldLine{}
+}
+
 // A worker that serves many requests at once tells what the one is doing that
 // took too long, gets no other, and ends those that it has in hand before it
 // goes; its successor does not wait for that.
@@ -63,6 +81,8 @@ func TestOverdueInSharedWorker(t *testing.T) {
 [app.demo]
 kind = "demo"
 workers = 1
+queue = { timeout = "1m" }
+timeout = { stop = "5m" }
 [[route]]
 path = "/sleep"
 app = "demo"
@@ -72,11 +92,7 @@ path = "/"
 app = "demo"
 `)...)
 	before := r.awaitServing("demo", 1)
-	resp, err := r.client.Get(r.url + "/stream?n=40&interval=50") // two seconds
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	release := r.hold()
 	if a := r.get("/sleep?ms=60000"); a.status != http.StatusGatewayTimeout {
 		t.Errorf("status %d, want 504", a.status)
 	}
@@ -89,18 +105,14 @@ app = "demo"
 	if err := alivePIDs(before); err == nil {
 		t.Error("the worker ended before the other request in its hands")
 	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || !strings.HasSuffix(string(body), "chunk 40 of 40\n") {
-		t.Errorf("the other request ended with %q: %v", body[max(0, len(body)-20):], err)
-	}
+	release() // which expects a 200
 	counterpart.Await(t, "the worker's end", patience, func() error { return alivePIDs(before) })
 	h := r.awaitHeld("request took too long", "/sleep?ms=60000")
-	if h.PID != before[0] || h.Method != http.MethodGet || h.ID == "" || h.StackLines < 10 {
+	if h.PID != before[0] || h.Method != http.MethodGet || h.ID == "" {
 		t.Errorf("the log has %+v", h)
 	}
-	if n := r.Count(`app/demo\.sleep\(`); n == 0 {
-		t.Error("the stacks do not name the function that slept")
-	}
+	r.toldStacks("/sleep?ms=60000", 10)
+	r.AwaitLine(`app/demo\.sleep\(`, patience) // the function that slept
 }
 
 // Python tells its stacks too, of a request that is slow as of one that took
@@ -110,28 +122,36 @@ func TestStacksOfPython(t *testing.T) {
 	counterpart.Find(t, "python3")
 	dir := counterpart.Dir(t)
 	write(t, filepath.Join(dir, "app.py"), stuckPython)
-	r := serve(t, dir, configure(t, dir, jsonLog+strings.Replace(wsgiApp(1), "[[route]]", "timeout = { request = \"2s\", slow = \"200ms\" }\n[[route]]", 1))...)
+	r := serve(t, dir, configure(t, dir, jsonLog+strings.Replace(wsgiApp(1), "[[route]]",
+		"queue = { timeout = \"1m\" }\ntimeout = { request = \"10m\", slow = \"200ms\" }\n[[route]]\npath = \"= /stuck\"\napp = \"app\"\ntimeout = { request = \"2s\" }\n[[route]]", 1))...)
 	before := r.awaitServing("app", 1)
-	if a := r.get("/hang?1"); a.status != http.StatusOK {
-		t.Errorf("a slow request: status %d", a.status)
+	told, tries := false, 0
+	for ; !told && tries < 20; tries++ { // on a busy machine the worker may be too late
+		uri := fmt.Sprintf("/slow?go%d", tries)
+		slow := r.ask(uri)
+		h := r.awaitHeld("slow request", uri)
+		if h.PID != before[0] {
+			t.Errorf("the log has %+v", h)
+		}
+		write(t, filepath.Join(dir, fmt.Sprintf("go%d", tries)), "")
+		if a := <-slow; a.status != http.StatusOK {
+			t.Errorf("a slow request: status %d %q", a.status, a.body)
+		}
+		told = h.StackLines >= 3
 	}
-	if h := r.awaitHeld("slow request", "/hang?1"); h.PID != before[0] || h.StackLines < 3 {
-		t.Errorf("the log has %+v", h)
+	if !told {
+		t.Error("the log has no stacks of a slow request")
 	}
-	if n := r.Count(`in hang_here`); n != 1 {
+	r.AwaitLine(`in hang_here`, patience)
+	if n := r.Count(`in hang_here`); n > tries {
 		t.Errorf("the stack was told %d times, want once", n)
 	}
 	if now := r.awaitServing("app", 1); now[0] != before[0] {
 		t.Error("the worker of a slow request was replaced")
 	}
-	if a := r.get("/hang?60"); a.status != http.StatusGatewayTimeout {
-		t.Errorf("status %d, want 504", a.status)
-	}
-	if h := r.awaitHeld("request took too long", "/hang?60"); h.StackLines < 3 {
-		t.Errorf("the log has %+v", h)
-	}
+	r.toldStacks("/stuck?never", 3)
 	r.replaced("app", before, 1)
-	if l := r.awaitRequestLine("/hang?1"); l.Cause != "" {
+	if l := r.awaitRequestLine("/slow?go0"); l.Cause != "" {
 		t.Errorf("the slow request's line: %+v", l)
 	}
 }
@@ -179,8 +199,17 @@ func TestReadyRequest(t *testing.T) {
 	remove(t, filepath.Join(dir, "ill"))
 	before := r.awaitServing("app", 1)
 	write(t, filepath.Join(dir, "ill"), "")
-	if out, err := r.command("restart", "app"); err == nil || !strings.Contains(out, "status 500") || !strings.Contains(out, "the old workers stay") {
-		t.Errorf("restart of an application that is ill: %v\n%s", err, out)
+	for try := 1; ; try++ {
+		out, err := r.command("restart", "app")
+		if err == nil || !strings.Contains(out, "the old workers stay") {
+			t.Fatalf("restart of an application that is ill: %v\n%s", err, out)
+		}
+		if strings.Contains(out, "status 500") {
+			break
+		}
+		if try == 5 { // on a busy machine it may not come to the question in time
+			t.Fatalf("restart of an application that is ill does not say how:\n%s", out)
+		}
 	}
 	if now := r.awaitServing("app", 1); now[0] != before[0] {
 		t.Error("the old worker was replaced")

@@ -123,7 +123,7 @@ func TestReload(t *testing.T) {
 func TestReloadKeepsConnections(t *testing.T) {
 	t.Parallel()
 	dir := counterpart.Dir(t)
-	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(1))...)
+	r := serve(t, dir, configure(t, dir, strings.Replace(jsonLog, "[log]", "header_timeout = \"10m\"\nidle_timeout = \"10m\"\n[log]", 1)+demoApp(1))...)
 	before := r.awaitServing("demo", 1)
 	kept, half := r.dial(), r.dial()
 	ask := func(conn net.Conn, request string) {
@@ -165,7 +165,7 @@ func TestReloadWithoutPatience(t *testing.T) {
 	r := serve(t, dir, configure(t, dir, jsonLog+demoApp(1))...)
 	before := r.awaitServing("demo", 1)
 	slow := r.dial()
-	if _, err := io.WriteString(slow, "GET /stream?n=1000&interval=20 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(slow, "GET /stream?n=100000&interval=20 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bufio.NewReader(slow).ReadByte(); err != nil {

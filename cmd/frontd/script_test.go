@@ -27,7 +27,8 @@ import (
 //
 //	daemon NAME ARGS...   starts frontd ARGS, waits until it listens, sets $NAME to its URL
 //	log NAME PATTERN      waits for a line of the daemon's log
-//	get [-s STATUS] URL   prints the answer's head and body; without -s the status is 200
+//	get [-s STATUS] URL   prints the answer's head and body; without -s the status is 200,
+//	                      and one of 503 is asked again: workers may still start
 //	send URL FILE         sends FILE as it is to the URL's address and prints the answer
 //	signal NAME SIGNAL    sends TERM, HUP, ... to the daemon
 //	status N ARGS...      runs frontd ARGS, whose exit status is to be N
@@ -161,7 +162,16 @@ func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	tr := &http.Transport{DisableKeepAlives: true}
 	c := http.Client{Transport: tr, Timeout: patience}
-	resp, err := c.Get(args[0])
+	var resp *http.Response
+	err := counterpart.Poll(patience, func() (err error) {
+		if resp != nil {
+			resp.Body.Close()
+		}
+		if resp, err = c.Get(args[0]); err == nil && resp.StatusCode == http.StatusServiceUnavailable && want == http.StatusOK {
+			err = errors.New(resp.Status)
+		}
+		return err
+	})
 	ts.Check(err)
 	defer resp.Body.Close()
 	var b bytes.Buffer

@@ -44,6 +44,7 @@ const sessionApps = `
 [server]
 listen = ["%s"]
 control = "%s"
+queue = { timeout = "1m" }
 [server.session]
 enabled = true
 file = "%s"
@@ -147,7 +148,7 @@ func sharing(t *testing.T, more string) (r *running, restart func()) {
 		text := fmt.Sprintf(sessionApps, listen, filepath.Join(dir, "control.sock"), filepath.Join(dir, "sessions.db"), more, dir, site, program)
 		return serve(t, dir, configure(t, dir, text)...)
 	}
-	r = start("127.0.0.1:0")
+	r = start(fmt.Sprintf("127.0.0.1:%d", counterpart.FreePort(t))) // for a restart: nobody else takes it meanwhile
 	return r, func() {
 		t.Helper()
 		next := start(strings.TrimPrefix(r.url, "http://")) // cookies are for a host, whatever its port
@@ -259,6 +260,9 @@ func TestSessionIsShared(t *testing.T) {
 		}
 	})
 	check("killed workers", answered, failed)
+	for _, app := range []string{"flask", "php", "go"} {
+		r.awaitServing(app, 2) // a request that waits for a pause between starts may wait in vain
+	}
 
 	answered, failed = p.storm(paths, 8, func() {
 		if out, err := r.command("reload"); err != nil {

@@ -16,7 +16,13 @@ import (
 type manager struct {
 	t    *testing.T
 	path string
-	conn *net.UnixConn
+	told chan notification
+}
+
+// A notification is a message, and how many descriptors came with it.
+type notification struct {
+	text        string
+	descriptors int
 }
 
 func newManager(t *testing.T, dir string) *manager {
@@ -26,8 +32,40 @@ func newManager(t *testing.T, dir string) *manager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return &manager{t, path, conn}
+	m := &manager{t, path, make(chan notification, 1000)}
+	// Read at once: the kernel has room for some ten messages, and whoever sends
+	// one more has to wait.
+	go m.read(conn) // its end closes told, which is received below
+	t.Cleanup(func() {
+		conn.Close()
+		for range m.told {
+		}
+	})
+	return m
+}
+
+func (m *manager) read(conn *net.UnixConn) {
+	defer close(m.told)
+	text, rights := make([]byte, 4096), make([]byte, 256)
+	for {
+		n, k, _, _, err := conn.ReadMsgUnix(text, rights)
+		if err != nil {
+			return
+		}
+		told := notification{text: string(text[:n])}
+		if cs, err := syscall.ParseSocketControlMessage(rights[:k]); err == nil && len(cs) == 1 {
+			fds, err := syscall.ParseUnixRights(&cs[0])
+			if err != nil {
+				m.t.Error(err)
+				return
+			}
+			for _, fd := range fds {
+				syscall.Close(fd)
+			}
+			told.descriptors = len(fds)
+		}
+		m.told <- told
+	}
 }
 
 // await reads until a message has the line, and returns the message and how
@@ -35,28 +73,19 @@ func newManager(t *testing.T, dir string) *manager {
 func (m *manager) await(why, line string) (message string, descriptors int) {
 	m.t.Helper()
 	var seen []string
-	m.conn.SetReadDeadline(time.Now().Add(patience))
-	text, rights := make([]byte, 4096), make([]byte, 256)
+	limit := time.After(patience)
 	for {
-		n, k, _, _, err := m.conn.ReadMsgUnix(text, rights)
-		if err != nil {
-			m.t.Fatalf("%s: no %q: %v; told was %q", why, line, err, seen)
-		}
-		message, descriptors = string(text[:n]), 0
-		if cs, err := syscall.ParseSocketControlMessage(rights[:k]); err == nil && len(cs) == 1 {
-			fds, err := syscall.ParseUnixRights(&cs[0])
-			if err != nil {
-				m.t.Fatal(err)
+		select {
+		case told, ok := <-m.told:
+			if ok && strings.Contains("\n"+told.text+"\n", "\n"+line) {
+				return told.text, told.descriptors
 			}
-			for _, fd := range fds {
-				syscall.Close(fd)
+			if seen = append(seen, told.text); ok {
+				continue
 			}
-			descriptors = len(fds)
+		case <-limit:
 		}
-		if strings.Contains("\n"+message+"\n", "\n"+line) {
-			return message, descriptors
-		}
-		seen = append(seen, message)
+		m.t.Fatalf("%s: no %q; told was %q", why, line, seen)
 	}
 }
 

@@ -206,7 +206,10 @@ func TestPoison(t *testing.T) {
 	if n := r.Count(`"msg":"worker did not start"`); n > 0 {
 		t.Errorf("%d workers died before they were ready", n)
 	}
-	if n := r.Count(`"exit":"exit status 3`); n != 3 {
-		t.Errorf("%d workers died of it, want 3", n)
-	}
+	counterpart.Await(t, "the ends of three workers in the log", patience, func() error {
+		if n := r.Count(`"exit":"exit status 3`); n != 3 {
+			return fmt.Errorf("%d workers died of it, want 3", n)
+		}
+		return nil
+	})
 }

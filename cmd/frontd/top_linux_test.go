@@ -52,7 +52,7 @@ func TestTopOnATerminal(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer time.AfterFunc(2*patience, func() { cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(10*patience, func() { cmd.Process.Kill() }).Stop()
 	slave.Close() // the last of it is the program's: its end ends the reading
 	var mu sync.Mutex
 	var screen strings.Builder
