@@ -167,6 +167,9 @@ func (in *incidents) failed(f front.Failure) *incident.Incident {
 	switch {
 	case f.Panic != nil:
 		p.Text = fmt.Appendf(nil, "panic: %v\n\n%s", f.Panic, f.Stack)
+	case x.Cause == front.WorkerDied && len(x.Stderr) > 0 && staysAlive(x.Worker.PID):
+		// It broke the answer off, as ours do where an application fails in its
+		// middle, and said why: there is no death to wait for.
 	case x.Cause == front.WorkerDied:
 		if id := in.deaths.await(x.Worker.PID, deathWait); id != "" {
 			return in.ofDeath(id, &f, policy)
@@ -174,7 +177,7 @@ func (in *incidents) failed(f front.Failure) *incident.Incident {
 	case x.Cause == front.StartFailed:
 		return in.ofStart(x)
 	}
-	if x.Cause != "" && len(p.Text) == 0 {
+	if x.Cause != "" && f.Panic == nil {
 		p.Detail = x.Detail
 	}
 	i := in.kept.Record(p)
