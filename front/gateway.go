@@ -41,9 +41,9 @@ type Gateway struct {
 	// request any more; else Upstream.Kill is called.
 	Overdue func(u *fcgi.Upstream, f Flight, reason string) bool
 
-	mu    sync.Mutex // guards the fields below
-	calls *call      // those in a worker's hands, the latest first
-	lost  []Flight   // taken from workers by their death, the latest
+	mu    sync.Mutex   // guards the fields below
+	calls *call        // those in a worker's hands, the latest first
+	lost  []lostFlight // taken from workers by their death, the latest
 }
 
 // maxRepeats is how often a request that its worker lost goes to another one.
@@ -112,11 +112,11 @@ func (g *Gateway) Lost(pid int) []Flight {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var list []Flight
-	g.lost = slices.DeleteFunc(g.lost, func(f Flight) bool {
+	g.lost = slices.DeleteFunc(g.lost, func(f lostFlight) bool {
 		if f.PID != pid {
 			return false
 		}
-		list = append(list, f)
+		list = append(list, f.Flight)
 		return true
 	})
 	return list
@@ -141,9 +141,16 @@ func (g *Gateway) Slow() []Flight {
 // maxLost bounds what is kept for Lost: of more, nobody would read.
 const maxLost = 64
 
+// A lostFlight is one whose worker's connection ended under it.
+type lostFlight struct {
+	Flight
+	at time.Time
+}
+
 // noteLost keeps what a worker had in hand when its connection ended.
 func (g *Gateway) noteLost(c *call) {
-	f := c.flight(time.Now())
+	now := time.Now()
+	f := lostFlight{c.flight(now), now}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.lost) >= maxLost {
@@ -168,9 +175,16 @@ func (g *Gateway) enter(c *call) {
 	g.calls = c
 }
 
-func (g *Gateway) leave(c *call) {
+// leave takes a call out of its worker's hands. ended says that the worker
+// itself ended it: what was lost before it was given was not lost by a death.
+func (g *Gateway) leave(c *call, ended bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if ended && len(g.lost) > 0 {
+		g.lost = slices.DeleteFunc(g.lost, func(f lostFlight) bool {
+			return f.PID == c.x.Worker.PID && f.at.Before(c.given)
+		})
+	}
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {

@@ -64,6 +64,12 @@ func (b *upload) rewind() bool {
 	return b.err == nil || b.err == io.EOF
 }
 
+// keepsAll says that a body of a length, -1 for an unknown one, can be had again
+// whenever it has been read. Whoever reads it may do so meanwhile.
+func (b *upload) keepsAll(length int64) bool {
+	return b.whole != nil || b.replay && length >= 0 && length <= maxKept
+}
+
 // stop ends a Read that waits for the client.
 func (b *upload) stop(rc *http.ResponseController) {
 	if s, ok := b.src.(interface{ Stop() }); ok {

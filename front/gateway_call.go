@@ -224,7 +224,7 @@ func (c *call) letGo(attempt int, told bool) *fcgi.Upstream {
 	}
 	u := c.upstream
 	if u != nil {
-		c.g.leave(c)
+		c.g.leave(c, told)
 		c.upstream = nil
 		c.x.WorkerTime = time.Since(c.given)
 	}
@@ -274,8 +274,11 @@ func (c *call) again(err error) bool {
 	var refused *fcgi.StatusError
 	var lost *fcgi.RequestError
 	if errors.As(err, &lost) && lost.BodyBusy() {
-		c.busy = lost
-		return false // its body is in another's hands
+		if !died(err) && !errors.As(err, &refused) || !c.body.keepsAll(c.r.ContentLength) {
+			c.busy = lost
+			return false // its body is in another's hands
+		}
+		lost.Wait() // for no longer than a client may take to send the little there is
 	}
 	if errors.As(err, &dial) && !c.g.External {
 		c.dials++ // no repetition: nothing was sent

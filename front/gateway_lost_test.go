@@ -1,13 +1,16 @@
 package front
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -80,6 +83,61 @@ func TestGatewayRepeatsWhatNobodySaw(t *testing.T) {
 	}
 }
 
+// A seenEnd tells when its peer's end was read.
+type seenEnd struct {
+	net.Conn
+	once sync.Once
+	end  chan struct{}
+}
+
+func (s *seenEnd) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if err != nil {
+		s.once.Do(func() { close(s.end) })
+	}
+	return n, err
+}
+
+// A worker's death finds the body on its way from the client: it is repeated
+// as one that is here, once it is.
+func TestGatewayRepeatsWhenTheBodyIsHere(t *testing.T) {
+	good := startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %q %v", r.Method, b, err)
+	}))
+	var taken atomic.Int64
+	dying := dyingWorker(t, &taken)
+	dead := &seenEnd{end: make(chan struct{})}
+	dial := dying.Transport.Dial
+	dying.Transport.Dial = func(ctx context.Context) (net.Conn, error) {
+		nc, err := dial(ctx)
+		dead.Conn = nc
+		return dead, err
+	}
+	g := gateway(dying) // idle longest: it goes first
+	g.Pool.Add(good.upstream)
+	url, records := site(t, Route{Path: "/", App: "app", Settings: settingsFor(), Handler: g})
+	nc, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	io.WriteString(nc, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo")
+	<-dead.end
+	io.WriteString(nc, "dy")
+	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if want := `PUT "body" <nil>`; err != nil || string(body) != want {
+		t.Errorf("status %d, %q, %v; want %q", resp.StatusCode, body, err, want)
+	}
+	if x := <-records; x.Attempts != 2 || x.Cause != "" {
+		t.Errorf("%d attempts, cause %q", x.Attempts, x.Cause)
+	}
+}
+
 // A worker that cannot be reached is no repetition: nothing was sent.
 func TestGatewayDialsAreNoRepeats(t *testing.T) {
 	g := gateway()
@@ -100,6 +158,42 @@ func TestGatewayDialsAreNoRepeats(t *testing.T) {
 	}
 	if lost := g.Lost(1); len(lost) > 0 {
 		t.Errorf("lost %+v: no worker had it in hand", lost)
+	}
+}
+
+// A worker that answers again did not die of what it broke off: when it does
+// die, that is not told as what it had in hand.
+func TestGatewayForgetsWhatNoDeathTook(t *testing.T) {
+	w := startWorker(t, 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/broken" {
+			io.WriteString(w, "part")
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, "whole")
+	}))
+	g := gateway(w.upstream)
+	url, records := site(t, Route{Path: "/", App: "app", Settings: settingsFor(), Handler: g})
+	for _, tt := range []struct {
+		after string // what is asked for behind the broken answer
+		lost  int
+	}{{"", 1}, {"/broken", 2}, {"/whole", 0}} {
+		for _, path := range []string{"/broken", tt.after} {
+			if path == "" {
+				continue
+			}
+			resp, err := http.DefaultTransport.RoundTrip(newReq(t, "POST", url+path, nil))
+			if err == nil {
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			if x := <-records; (x.Cause == WorkerDied) != (path == "/broken") {
+				t.Errorf("%s: %v, cause %q", path, err, x.Cause)
+			}
+		}
+		if lost := g.Lost(1); len(lost) != tt.lost {
+			t.Errorf("then %q: lost %+v, want %d", tt.after, lost, tt.lost)
+		}
 	}
 }
 

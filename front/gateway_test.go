@@ -175,6 +175,7 @@ func TestGatewayRepeatsWhatIsSafe(t *testing.T) {
 	}
 	for _, tt := range tests {
 		dying := dyingWorker(t, &taken)
+		dying.PID = 2
 		g := gateway(dying) // it is idle longest, so it goes first
 		g.Pool.Add(good.upstream)
 		url, records := site(t, Route{Path: "/", App: "app", Settings: settingsFor(), Handler: g})
@@ -189,7 +190,7 @@ func TestGatewayRepeatsWhatIsSafe(t *testing.T) {
 		if tt.status == 502 && x.Cause != WorkerDied {
 			t.Errorf("%s: cause %q", tt.method, x.Cause)
 		}
-		if lost := g.Lost(1); len(lost) != 1 || lost[0].Method != tt.method {
+		if lost := g.Lost(2); len(lost) != 1 || lost[0].Method != tt.method {
 			t.Errorf("lost requests %+v, want this one", lost)
 		}
 	}
