@@ -117,6 +117,7 @@ func (c *call) giveUp(resp *fcgi.Response) {
 	resp.Discard()
 	c.unclean = !resp.Ended()
 	c.finish()
+	c.endBody() // before another route's settings hold
 }
 
 // fileRequest is a request for a file in the place of one that may have been a

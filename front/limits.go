@@ -65,8 +65,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	s := b.x.Settings
-	if room := s.MaxBody - b.x.BytesIn; s.MaxBody >= 0 && int64(len(p)) > room+1 {
+	s, before := b.x.Settings, b.x.BytesIn
+	if room := max(0, s.MaxBody-before); s.MaxBody >= 0 && int64(len(p)) > room+1 {
 		p = p[:room+1] // one byte more tells an end from an excess
 	}
 	start := time.Now()
@@ -83,7 +83,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.x.BytesIn += int64(n)
 	if over := b.x.BytesIn - s.MaxBody; s.MaxBody >= 0 && over > 0 {
 		n = max(0, n-int(over))
-		b.x.BytesIn = s.MaxBody
+		b.x.BytesIn = max(s.MaxBody, before)
 		err = &Error{Cause: BodyTooLarge, Detail: fmt.Sprintf("more than %d bytes", s.MaxBody)}
 	}
 	if err != nil {
