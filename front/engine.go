@@ -25,8 +25,11 @@ func own(handler http.Handler, c *ServerConfig) *http1.Server {
 		Limits:      http1.Limits{Head: c.MaxHeaderBytes},
 		HeadTimeout: c.ReadHeaderTimeout,
 		IdleTimeout: c.IdleTimeout,
-		ConnContext: func(net.Conn) context.Context { return WithListener(context.Background(), c.Listener) },
-		Log:         c.Log,
+		ConnContext: func(nc net.Conn) context.Context {
+			boundUnsent(nc)
+			return WithListener(context.Background(), c.Listener)
+		},
+		Log: c.Log,
 		Refused: func(r http1.Refusal) {
 			if c.Refusal != nil {
 				c.Refusal(Refusal{r.Remote, causeOfRule(r.Rule), r.Rule.Detail, r.Start, r.Method, r.Target, r.Proto, r.Bytes})

@@ -20,6 +20,7 @@ func (l checkedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	boundUnsent(c)
 	return newConn(c, l.config.MaxHeaderBytes, l.config.Refusal), nil
 }
 
@@ -50,6 +51,7 @@ func (t *tlsListener) accept() {
 		c, err := t.Listener.Accept()
 		if err == nil {
 			delay = 0
+			boundUnsent(c)
 			t.all.Go(func() { t.handshake(c) }) // Close waits for it
 			continue
 		}
