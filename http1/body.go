@@ -54,6 +54,9 @@ type body struct {
 
 	goMu sync.Mutex // guards the field below
 	goOn bool       // the client waits for 100 Continue
+
+	// Owned by whoever writes the answer.
+	unasked bool // the client still waited when it began
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -310,8 +313,8 @@ func (b *body) drop() {
 func (b *body) finish() bool {
 	b.lock()
 	defer b.mu.Unlock()
-	if b.goOn { // nobody else has a hand in it any more
-		b.err = http.ErrBodyReadAfterClose
+	if b.err == nil && (b.goOn || b.unasked) { // nobody else has a hand in it any more
+		b.err = http.ErrBodyReadAfterClose // it may never come
 	}
 	err := b.err
 	switch {

@@ -155,10 +155,14 @@ func (x *exchange) sealLength(out []byte) []byte {
 // decideClose says whether the connection ends with this answer.
 func (x *exchange) decideClose() {
 	keeps := x.head.minor > 0 && !x.head.close || x.head.minor == 0 && x.head.keep && !x.head.close
+	// Also where it closes for another reason: no 100 Continue comes behind this.
+	if x.body != nil {
+		x.body.unasked = x.body.noGoOn()
+	}
 	switch {
 	case !keeps, x.said.close, x.c.server.ending.Load():
 		x.closes = true
-	case x.body != nil && x.body.noGoOn():
+	case x.body != nil && x.body.unasked:
 		// The client may send the body or not: what comes next is not known.
 		x.closes = true
 	case x.body != nil && !x.duplex && !x.body.short():
