@@ -39,7 +39,8 @@ install: ## what the package has: DESTDIR=... PREFIX=/usr
 	install -D -m 0644 deploy/systemd/README.md $(DESTDIR)$(PREFIX)/share/doc/frontd/README.systemd.md
 	install -D -m 0644 deploy/systemd/pool.env.example $(DESTDIR)$(PREFIX)/share/doc/frontd/pool.env.example
 	install -D -m 0644 deploy/systemd/users.conf $(DESTDIR)$(PREFIX)/share/doc/frontd/users.conf
-	install -D -m 0644 docs/upgrade.md $(DESTDIR)$(PREFIX)/share/doc/frontd/upgrade.md
+	install -m 0644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/frontd/
+	install -m 0644 deploy/grafana/frontd.json $(DESTDIR)$(PREFIX)/share/doc/frontd/grafana.json
 	install -D -m 0644 configs/frontd.toml $(DESTDIR)$(PREFIX)/share/doc/frontd/frontd.toml
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 deploy/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/

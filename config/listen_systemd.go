@@ -21,7 +21,7 @@ func missingSystemd(name string) error {
 // passedSocket finds the descriptor of that name, as sd_listen_fds_with_names(3) does.
 func passedSocket(name string, pid int, env func(string) string) (int, error) {
 	if env("LISTEN_PID") != strconv.Itoa(pid) {
-		return 0, fmt.Errorf("systemd passed no socket to this process (LISTEN_PID is %q)", env("LISTEN_PID"))
+		return 0, fmt.Errorf("systemd passed no socket to this process: start the .socket unit before the service (LISTEN_PID is %q)", env("LISTEN_PID"))
 	}
 	n, err := strconv.Atoi(env("LISTEN_FDS"))
 	if err != nil || n < 1 {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -58,12 +60,16 @@ func (f *controlFlag) call(ctx context.Context, method, target string, v any) er
 	return json.NewDecoder(resp.Body).Decode(v)
 }
 
+// unitSockets are those of frontd.service, of its instances and of pools.
+const unitSocket, unitSockets = "/run/frontd/control.sock", "/run/frontd-*/control.sock"
+
 // find returns the socket of the only daemon running, or lists them.
 func (f *controlFlag) find() (string, error) {
 	if f.path != "" {
 		return f.path, nil
 	}
-	candidates := []string{"/run/frontd/control.sock"}
+	candidates, _ := filepath.Glob(unitSockets) // never malformed
+	candidates = append(candidates, unitSocket)
 	if base, err := runtimeBase(); err == nil {
 		pattern := "*.sock"
 		if os.Getenv("RUNTIME_DIRECTORY") != "" {
@@ -73,16 +79,27 @@ func (f *controlFlag) find() (string, error) {
 		candidates = append(candidates, found...)
 	}
 	slices.Sort(candidates)
-	candidates = slices.Compact(candidates)
-	var alive []string
+	return theOnly(slices.Compact(candidates))
+}
+
+// theOnly returns which of the sockets is answered, if it is one.
+func theOnly(candidates []string) (string, error) {
+	var alive, others []string
 	for _, path := range candidates {
-		if nc, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		nc, err := net.DialTimeout("unix", path, time.Second)
+		switch {
+		case err == nil:
 			nc.Close()
 			alive = append(alive, path)
+		case errors.Is(err, fs.ErrPermission):
+			others = append(others, path)
 		}
 	}
 	switch len(alive) {
 	case 0:
+		if len(others) > 0 {
+			return "", fmt.Errorf("no daemon is running as this user; this is another's, whom it may be asked as, or as root: %s", strings.Join(others, ", "))
+		}
 		return "", fmt.Errorf("no daemon is running as this user; looked for %s", strings.Join(candidates, ", "))
 	case 1:
 		return alive[0], nil

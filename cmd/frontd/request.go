@@ -180,7 +180,10 @@ func exchange(ctx context.Context, nc net.Conn, req *gofast.Request, stdout, std
 	pr.CloseWithError(io.ErrClosedPipe)
 	nc.Close()
 	if ctx.Err() != nil {
-		return fmt.Errorf("no end of the answer in time: %w", ctx.Err())
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return errors.New("no end of the answer in time (--timeout): who serves that socket is busy, or the socket is there and nobody serves it")
+		}
+		return fmt.Errorf("no end of the answer: %w", ctx.Err())
 	}
 	<-drained
 	return err
