@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -64,7 +65,26 @@ func (r *serverRequest) httpRequest() (*http.Request, error) {
 		req.RemoteAddr = net.JoinHostPort(addr, port)
 	}
 	req.Host = r.host()
+	if err := r.checkValues(); err != nil {
+		return req, err
+	}
 	return req, r.setURL(req)
+}
+
+// checkValues refuses what ends a value for some readers before its end: NUL in
+// any (FastCGI §6.1 has CGI's variables in mind, which end there), and what ends
+// a line in a header field (RFC 9110 §5.5: MUST reject or replace).
+func (r *serverRequest) checkValues() error {
+	for _, p := range r.env {
+		switch {
+		case strings.IndexByte(p.Value, 0) >= 0:
+		case strings.HasPrefix(p.Name, "HTTP_") && (strings.IndexByte(p.Value, '\n') >= 0 || strings.IndexByte(p.Value, '\r') >= 0):
+		default:
+			continue
+		}
+		return errors.New("control byte in " + strconv.Quote(p.Name))
+	}
+	return nil
 }
 
 // header returns the HTTP_ variables, and CONTENT_TYPE, as header fields.

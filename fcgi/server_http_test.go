@@ -71,6 +71,12 @@ func TestServerBadRequests(t *testing.T) {
 		"invalid URL escape":      {"REQUEST_METHOD=GET", "REQUEST_URI=/%zz"},
 		`CONTENT_LENGTH is "+1"`:  {"REQUEST_METHOD=POST", "REQUEST_URI=/", "CONTENT_LENGTH=+1"},
 		`CONTENT_LENGTH is "1_0"`: {"REQUEST_METHOD=POST", "REQUEST_URI=/", "CONTENT_LENGTH=1_0"},
+		// R11, RFC 9110 §5.5
+		`control byte in "HTTP_X"`:       {"REQUEST_METHOD=GET", "REQUEST_URI=/", "HTTP_X=a\x00b"},
+		`control byte in "HTTP_Y"`:       {"REQUEST_METHOD=GET", "REQUEST_URI=/", "HTTP_Y=a\r\nX: b"},
+		`control byte in "HTTP_Z"`:       {"REQUEST_METHOD=GET", "REQUEST_URI=/", "HTTP_Z=a\rb"},
+		`control byte in "PATH_INFO"`:    {"REQUEST_METHOD=GET", "REQUEST_URI=/", "PATH_INFO=/a\x00.jpg"},
+		`control byte in "CONTENT_TYPE"`: {"REQUEST_METHOD=GET", "REQUEST_URI=/", "CONTENT_TYPE=\x00"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newSrvSite(t, &Server{Handler: srvSay("hello")}).dial()

@@ -292,9 +292,9 @@ func withoutDefaultPort(a string) string {
 // chunkSize takes chunk-size [ chunk-ext ] (RFC 9112 §7.1) without the white
 // space that §7.1.1 allows around an extension but calls bad.
 func (f *framing) chunkSize(line []byte) error {
-	digits, _, _ := bytes.Cut(line, []byte(";"))
+	digits, ext, _ := bytes.Cut(line, []byte(";"))
 	n, ok := parseDigits(digits, 16)
-	if !ok {
+	if !ok || bytes.ContainsFunc(ext, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
 		return errors.New("malformed chunk size")
 	}
 	if f.state, f.left = inChunk, n; n == 0 {
