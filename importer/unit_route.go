@@ -14,6 +14,7 @@ type unitMatch struct {
 	rewrite string
 	// fields are "headers" of the routes that are written.
 	fields []entry
+	guard  unitGuard
 }
 
 // maxRouteDepth bounds routes that pass to routes.
@@ -50,11 +51,18 @@ func (u *unit) steps(m unitMatch, routeName, to string) {
 		u.remark("pass = %s: there are no such routes", shorten(to))
 		return
 	}
-	for _, step := range routes.items {
+	for i, step := range routes.items {
 		match, _ := step.get("match")
 		action, has := step.get("action")
 		denies := unitDenies(action)
-		narrowed, fits := u.narrow(m, u.unguarded(match, action), denies)
+		if denies && u.guard(&m, match, step) {
+			continue
+		}
+		asked, match := m, u.unguarded(match, action)
+		if !denies && i == len(routes.items)-1 {
+			asked, match = u.last(m, match)
+		}
+		narrowed, fits := u.narrow(asked, match, denies)
 		switch {
 		case fits == fitsNever:
 		case fits == fitsUnknown && denies:
@@ -221,6 +229,7 @@ func (u *unit) write(m unitMatch, what func(*section)) {
 			for _, f := range m.fields {
 				r.set(f.key, f.value)
 			}
+			m.guard.write(r)
 		}
 	}
 }
