@@ -3,7 +3,6 @@ package configs_test
 import (
 	"bufio"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,16 +10,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 const (
-	startTimeout = 20 * time.Second
+	startTimeout = time.Minute
 	nobody       = 65534
 )
 
 // startServer runs the real program with the snippet, in the foreground and
-// without privileges, and returns the URL it serves. A port that somebody
-// else takes in between is tried again with another.
+// without privileges, and returns the URL it serves.
 func startServer(t *testing.T, s webServer) (base string) {
 	t.Helper()
 	program, err := exec.LookPath(s.name)
@@ -41,8 +41,8 @@ func startServer(t *testing.T, s webServer) (base string) {
 			t.Fatal(err)
 		}
 	}
-	for range 3 {
-		port := freePort(t)
+	for range 3 { // elsewhere than on Linux somebody may take the port in between
+		port := counterpart.FreePort(t)
 		config := filepath.Join(dir, "config")
 		if err := os.WriteFile(config, []byte(s.config(t, dir, substitute(t, s, port, socket))), 0o644); err != nil {
 			t.Fatal(err)
@@ -68,16 +68,6 @@ func substitute(t *testing.T, s webServer, port int, socket string) string {
 	}
 	text = strings.Replace(text, s.port, fmt.Sprintf(s.portBy, port), 1)
 	return strings.ReplaceAll(text, frontdSocket, socket)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // runServer starts the program and waits until its log says that it listens.

@@ -204,7 +204,7 @@ func (c request) send(t *testing.T, base, noLength string, transport *http.Trans
 	for name, value := range c.header {
 		req.Header.Set(name, value)
 	}
-	client := http.Client{Transport: transport, Timeout: 30 * time.Second}
+	client := http.Client{Transport: transport, Timeout: 2 * time.Minute}
 	answer, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/frontd/frontd/internal/counterpart"
 )
@@ -102,7 +101,7 @@ func (c *container) processesOf(user string) []string {
 // wantHello waits for an answer: with a socket of systemd's, until frontd has started.
 func (c *container) wantHello(t *testing.T, base string) {
 	t.Helper()
-	if out, err := c.try("curl", "-sS", "--fail", "--max-time", "20", base+"/hello"); err != nil {
+	if out, err := c.try("curl", "-sS", "--fail", "--max-time", "60", base+"/hello"); err != nil {
 		t.Fatalf("GET %s/hello: %v\n%s", base, err, out)
 	}
 }
@@ -266,7 +265,7 @@ func testWorkerKilled(t *testing.T, c *container) {
 	pid, _, _ := strings.Cut(before[0], " ")
 	main := c.property(t, "frontd.service", "MainPID")
 	c.run(t, "kill", "-KILL", pid)
-	counterpart.Await(t, "another worker", 20*time.Second, func() error {
+	counterpart.Await(t, "another worker", patience, func() error {
 		now := workers(c.processes())
 		if len(now) != 2 || slices.Contains(now, before[0]) {
 			return fmt.Errorf("workers %q", now)
@@ -280,7 +279,7 @@ func testWorkerKilled(t *testing.T, c *container) {
 // wantJournal waits for a line: the journal takes them when it comes to it.
 func (c *container) wantJournal(t *testing.T, unit, pattern string) {
 	t.Helper()
-	counterpart.Await(t, pattern+" in the journal", 20*time.Second, func() error {
+	counterpart.Await(t, pattern+" in the journal", patience, func() error {
 		out, err := c.try("journalctl", "--no-pager", "-u", unit, "-o", "cat")
 		if err != nil {
 			return err
@@ -321,7 +320,7 @@ func testStop(t *testing.T, c *container) {
 	}
 	c.wantJournal(t, "frontd.service", `^time=.* msg=stopped$`)
 	c.run(t, "systemctl", "stop", "frontd.socket")
-	if out, err := c.try("curl", "-sS", "--max-time", "20", socketURL+"/hello"); err == nil {
+	if out, err := c.try("curl", "-sS", "--max-time", "60", socketURL+"/hello"); err == nil {
 		t.Errorf("somebody still answers: %s", out)
 	}
 }

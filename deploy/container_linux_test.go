@@ -20,8 +20,10 @@ import (
 )
 
 const (
-	bootTimeout    = 60 * time.Second
-	commandTimeout = 60 * time.Second
+	// For what comes at once unless the machine is busy, or reads all of it from the disk.
+	bootTimeout    = 3 * time.Minute
+	commandTimeout = 3 * time.Minute
+	patience       = time.Minute
 
 	target = "basic.target" // all that is needed; a system's other services stay out
 )
@@ -118,7 +120,7 @@ func (c *container) end(t *testing.T) {
 	c.cmd.Process.Kill()
 	c.cmd.Wait() // killed: an error for sure
 	for _, dir := range cgroups(c.dir) {
-		counterpart.Await(t, "remove "+dir, 10*time.Second, func() error { return removeTree(dir) })
+		counterpart.Await(t, "remove "+dir, patience, func() error { return removeTree(dir) })
 	}
 }
 

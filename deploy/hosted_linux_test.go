@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/frontd/frontd/internal/counterpart"
 )
@@ -60,7 +59,7 @@ func testInstance(t *testing.T, c *container) {
 	c.configure(t, "/etc/frontd/probe.toml",
 		"[server]\nlisten = [\"127.0.0.1:8081\"]\n[app.probe]\nkind = \"wsgi\"\ntarget = \"app\"\ndirectory = \"/srv/probe\"\nworkers = 1\n")
 	c.run(t, "systemctl", "start", "frontd@probe.service")
-	if got := c.run(t, "curl", "-sS", "--fail", "--max-time", "20", "http://127.0.0.1:8081/"); got != probed {
+	if got := c.run(t, "curl", "-sS", "--fail", "--max-time", "60", "http://127.0.0.1:8081/"); got != probed {
 		t.Errorf("the application says\n%s\nwant\n%s", got, probed)
 	}
 	if out := c.run(t, "ls", "/var/cache/frontd-probe"); !strings.HasPrefix(out, "wsgi-") {
@@ -99,7 +98,7 @@ func testPool(t *testing.T, c *container) {
 		before := workers(c.processes())
 		c.run(t, "systemctl", "reload", "frontd-pool@demo.service")
 		// It does not wait, and no worker that is idle takes long to go.
-		counterpart.Await(t, "new workers", 15*time.Second, func() error {
+		counterpart.Await(t, "new workers", patience, func() error {
 			now := workers(c.processes())
 			if len(now) != 2 || slices.Contains(before, now[0]) || slices.Contains(before, now[1]) {
 				return fmt.Errorf("workers %q, before %q", now, before)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/frontd/frontd/internal/counterpart"
 )
@@ -44,7 +43,7 @@ func testRestart(t *testing.T, c *container) {
 	// What the configuration has no more is not kept open.
 	c.configure(t, "/etc/frontd/frontd.toml", strings.Replace(frontdConfig, `, "127.0.0.1:8080"`, "", 1))
 	c.run(t, "systemctl", "restart", "frontd.service")
-	if out, err := c.try("curl", "-sS", "--max-time", "20", tcpURL+"/hello"); err == nil {
+	if out, err := c.try("curl", "-sS", "--max-time", "60", tcpURL+"/hello"); err == nil {
 		t.Errorf("somebody answers at an address that is not configured: %s", out)
 	}
 	c.wantProperties(t, "frontd.service", "NFileDescriptorStore=0")
@@ -58,7 +57,7 @@ func testUpgrade(t *testing.T, c *container) {
 	for range rounds() {
 		before := c.property(t, "frontd.service", "MainPID")
 		out := c.run(t, "frontd", "upgrade")
-		counterpart.Await(t, "another main process", 20*time.Second, func() error {
+		counterpart.Await(t, "another main process", patience, func() error {
 			now := c.property(t, "frontd.service", "MainPID")
 			if now == before || !strings.Contains(out, "pid "+now+", serves; pid "+before) {
 				return fmt.Errorf("main process %s, before %s: %s", now, before, out)
@@ -72,7 +71,7 @@ func testUpgrade(t *testing.T, c *container) {
 	unit.end()
 	own.end()
 	c.wantProperties(t, "frontd.service", "ActiveState=active", "SubState=running", "NRestarts=0", "NFileDescriptorStore=1")
-	counterpart.Await(t, "the old process's end", 20*time.Second, func() error {
+	counterpart.Await(t, "the old process's end", patience, func() error {
 		if list := daemons(c.processes()); len(list) != 1 {
 			return fmt.Errorf("daemons: %q", list)
 		}
@@ -176,10 +175,10 @@ func testWatchdog(t *testing.T, c *container) {
 		c.run(t, "systemctl", "daemon-reload")
 		c.run(t, "systemctl", "restart", "frontd.service")
 	}
-	put("[Service]\nWatchdogSec=2\nTimeoutAbortSec=2\n")
+	put("[Service]\nWatchdogSec=5\nTimeoutAbortSec=2\n")
 	pid := c.property(t, "frontd.service", "MainPID")
 	c.run(t, "kill", "-STOP", pid)
-	counterpart.Await(t, "another frontd", 30*time.Second, func() error {
+	counterpart.Await(t, "another frontd", patience, func() error {
 		now := c.property(t, "frontd.service", "MainPID")
 		if state := c.property(t, "frontd.service", "ActiveState"); now == pid || now == "0" || state != "active" {
 			return fmt.Errorf("%s, main process %s, before %s", state, now, pid)

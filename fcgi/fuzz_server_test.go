@@ -42,12 +42,12 @@ func FuzzServerConn(f *testing.F) {
 		read := make(chan error, 1)
 		go func() { read <- srvReadAll(ours) }()
 		// Its end goes to read.
-		ours.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		ours.SetWriteDeadline(time.Now().Add(time.Minute))
 		if _, err := ours.Write(in); isServerTimeout(err) {
 			t.Log("the server waits for a handler that reads nothing more")
 		}
 		ours.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Fatalf("the connection is still in hand: %v", err)

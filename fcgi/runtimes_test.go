@@ -12,7 +12,7 @@ import (
 )
 
 // runtimePatience is when a real runtime counts as hung.
-const runtimePatience = 30 * time.Second
+const runtimePatience = 2 * time.Minute
 
 // A realSite is a runtime in service and our Transport to it.
 type realSite struct {

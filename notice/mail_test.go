@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -24,6 +25,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/frontd/frontd/incident"
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 // A post is a mail server: a real one, which refuses as it is told.
@@ -172,7 +174,7 @@ func (p *post) sender(to ...string) *Mail {
 	if to == nil {
 		to = []string{"ops@example.com"}
 	}
-	m := &Mail{Server: SMTP{Address: p.address, TLS: p.tls, Roots: p.roots, Timeout: 10 * time.Second, Name: "front.example"},
+	m := &Mail{Server: SMTP{Address: p.address, TLS: p.tls, Roots: p.roots, Timeout: time.Minute, Name: "front.example"},
 		From: "frontd <frontd@example.com>", To: to, Host: "web1", Log: slog.New(slog.DiscardHandler)}
 	if p.mechanisms != nil {
 		m.Server.Username, m.Server.Password = "me", "s3cret"
@@ -181,7 +183,7 @@ func (p *post) sender(to ...string) *Mail {
 }
 
 func send(m *Mail) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	return m.Send(ctx, oneIncident())
 }
@@ -339,6 +341,8 @@ func TestMailServerThatIsSlow(t *testing.T) {
 
 func TestMailServerAwayThenBack(t *testing.T) {
 	p := newPost(t, "starttls")
+	p.shut()
+	p.open(t, fmt.Sprintf("127.0.0.1:%d", counterpart.FreePort(t))) // where nobody else listens meanwhile
 	m := p.sender()
 	p.shut()
 	if err := send(m); err == nil || len(p.mails()) != 0 {

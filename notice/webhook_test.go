@@ -27,7 +27,7 @@ func hook(t *testing.T, h http.HandlerFunc) (*Webhook, func() error) {
 	t.Cleanup(func() { client.CloseIdleConnections(); s.Close() })
 	w := &Webhook{URL: s.URL + "/in?token=hush", Client: client, Agent: "frontd/test"}
 	return w, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		return w.Send(ctx, oneIncident())
 	}

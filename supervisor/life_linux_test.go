@@ -305,10 +305,8 @@ func TestStopTakesDaemonsAlong(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, pid := range kids {
-		if alive(pid) {
-			t.Errorf("its child %d lives after Stop", pid)
-		}
+	for _, pid := range kids { // killed, and not ours to wait for
+		wantDead(t, "after Stop, its child", pid)
 	}
 }
 

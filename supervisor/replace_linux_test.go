@@ -70,6 +70,8 @@ func TestReplaceByBrokenOneChangesNothing(t *testing.T) {
 			broken.StartTimeout = 3 * time.Second // time enough for its words
 			if c.mode == "fail" {
 				broken.StartTimeout = time.Minute
+			} else { // a shell: it has said them long before
+				broken.Path, broken.Args = "/bin/sh", []string{"sh", "-c", "echo waiting for a database that never comes >&2; exec sleep 1000"}
 			}
 			err := g.Replace(t.Context(), broken)
 			var start *StartError

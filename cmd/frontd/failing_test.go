@@ -113,6 +113,7 @@ while ($request->Accept() >= 0) {
 const failingApps = `
 [server]
 listen = ["127.0.0.1:0"]
+queue = { timeout = "1m" }
 [app.flask]
 kind = "wsgi"
 target = "failing:app"

@@ -30,7 +30,7 @@ func server(t *testing.T) (url string, p *counterpart.Process) {
 	socket := filepath.Join(dir, "redis.sock")
 	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", dir)
 	p = counterpart.Start(t, cmd)
-	p.AwaitLine(`(?i)ready to accept connections`, 30*time.Second)
+	p.AwaitLine(`(?i)ready to accept connections`, time.Minute)
 	return "unix://" + socket, p
 }
 
