@@ -77,16 +77,27 @@ if [ ! -e $policy ]; then
 	trap 'rm -f $policy' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update
+
+# A mirror may fail now and then, and another apt may be at work: a fresh
+# machine updates itself.
+apt() {
+	n=1
+	until apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@" >/dev/null; do
+		[ $n -lt 5 ] || return 1
+		n=$((n + 1))
+		sleep 10
+	done
+}
+apt update
 # shellcheck disable=SC2086 # a list of words
-[ -z "$missing" ] || apt-get -qq install -y --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || apt install -y --no-install-recommends $missing
 
 # The kernel is unpacked, not installed: this system keeps its own.
 if [ -n "$kernel" ]; then
 	mkdir -p $kernels
 	(
 		cd $kernels
-		apt-get -qq download "$(apt-cache depends $kernel | awk '$1 == "Depends:" { print $2; exit }')"
+		apt download "$(apt-cache depends $kernel | awk '$1 == "Depends:" { print $2; exit }')"
 		dpkg-deb --fsys-tarfile linux-image-*.deb | tar -x --wildcards './boot/vmlinuz-*'
 		rm -f linux-image-*.deb
 	)
