@@ -75,6 +75,9 @@ func self() string {
 func TestListenTCP(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "[::1]", "localhost"} {
 		t.Run(host, func(t *testing.T) {
+			if _, err := os.Stat("/proc/net/if_inet6"); host == "[::1]" && runtime.GOOS == "linux" && err != nil {
+				t.Skip("no IPv6 here")
+			}
 			l := mustListen(t, host+":0")
 			address := fmt.Sprintf("%s:%d", host, l.Addr().(*net.TCPAddr).Port)
 			reach(t, l, address)
