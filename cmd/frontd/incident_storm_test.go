@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,8 +22,9 @@ import (
 
 // A storm of exceptions that are all different: each is answered, so is everybody
 // else, and what is kept of them stays within its bounds on disk and in memory.
-// FRONTD_LONG=1 makes it a minute, and tells how long the others waited beside as
-// many bare 500s and beside exceptions, in turn.
+// FRONTD_LONG=1 makes it a minute of 10,000 a second, and tells how long the others
+// waited beside bare 500s, beside exceptions that make no incidents, and beside those that do,
+// in turn, and what they cost frontd.
 func TestExceptionStorm(t *testing.T) {
 	program, err := exec.LookPath("failing")
 	if err != nil {
@@ -40,30 +45,53 @@ keep = %d
 size = %d
 [app.go]
 kind = "go"
-target = "%s"
+target = "%[5]s"
 env = { PATH = "${PATH}" }
 workers = 1
+[app.untold]
+kind = "go"
+target = "%[5]s"
+env = { PATH = "${PATH}" }
+workers = 1
+exception = { store = "none" }
+[[route]]
+host = "untold.test"
+path = "/"
+app = "untold"
+[[route]]
+path = "/"
+app = "go"
 `, os.DevNull, kept, keep, size, program))...)
 	r.awaitServing("go", 1)
+	r.awaitServing("untold", 1)
 	r.url = r.status().Listen[0]
-	rounds, each := 1, 500
+	rounds, each, rate := 1, 500, 0
 	if long() {
-		rounds, each = 6, 100_000
+		rounds, each, rate = 6, 100_000, 10_000
 	}
 	begun, before, most := time.Now(), rss(t, r.PID()), int64(0)
 	var sent atomic.Int64
+	urls := []string{"told.test/go/bare", "untold.test/go/odd", "told.test/go/odd"}
+	waits, cost := make(map[string][]time.Duration), make(map[string]time.Duration)
 	for range rounds {
-		for _, path := range []string{"/go/bare", "/go/odd"} {
-			others := startLoad(t, r.client, 2, http.MethodGet, r.url+"/go/", "", "go is well\n")
-			from := time.Now()
-			most = max(most, r.storm500(path, each, &sent))
+		for _, url := range urls {
+			others := r.startNeighbours(t, 2, "told.test/go/")
+			from, used := time.Now(), cpuTime(r.PID())
+			most = max(most, r.storm500(url, each, rate, &sent))
 			took := time.Since(from)
-			others.awaitMore(t, 1)
-			others.clean(t, "beside "+path)
-			slices.Sort(others.slowest)
-			t.Logf("%s: %.0f a second; the others waited %v at the median, %v at p99", path, float64(each)/took.Seconds(),
-				others.slowest[len(others.slowest)/2], others.slowest[len(others.slowest)*99/100])
+			cost[url] += cpuTime(r.PID()) - used
+			waits[url] = append(waits[url], others()...)
+			t.Logf("%s: %.0f a second", url, float64(each)/took.Seconds())
 		}
+	}
+	for _, url := range urls {
+		w := waits[url]
+		if len(w) == 0 {
+			t.Fatal("the others were not answered")
+		}
+		slices.Sort(w)
+		t.Logf("%s: %v of CPU for each, with the others'; %d others waited %v at the median, %v at p99", url,
+			cost[url]/time.Duration(rounds*each+len(w)), len(w), w[len(w)/2], w[len(w)*99/100])
 	}
 	list := r.incidents()
 	if limit := min(keep, 50+5*int(time.Since(begun).Seconds()+1)); len(list) == 0 || len(list) > limit {
@@ -92,18 +120,22 @@ workers = 1
 	}
 }
 
-// storm500 has so many requests answered with 500, by 16 clients at once, and
-// returns what frontd holds then, in bytes.
-func (r *running) storm500(path string, requests int, sent *atomic.Int64) (memory int64) {
+// storm500 has so many requests answered with 500, by 16 clients at once, at so
+// many a second or, for 0, without a pause, and returns what frontd holds then, in bytes.
+func (r *running) storm500(url string, requests, rate int, sent *atomic.Int64) (memory int64) {
 	r.t.Helper()
-	last := sent.Load() + int64(requests)
+	first := sent.Load()
+	last, begun := first+int64(requests), time.Now()
 	var wg sync.WaitGroup
 	for range 16 {
+		w := r.wire()
 		wg.Go(func() { // waited for below
 			for n := sent.Add(1); n <= last; n = sent.Add(1) {
-				a, err := ask(r.t.Context(), r.client, http.MethodGet, fmt.Sprintf("%s%s?n=%d", r.url, path, n), "", nil)
-				if err != nil || a.status != http.StatusInternalServerError {
-					r.t.Errorf("%s: status %d, %v", path, a.status, err)
+				if rate > 0 {
+					<-time.After(time.Until(begun.Add(time.Duration(n-first) * time.Second / time.Duration(rate))))
+				}
+				if status, _, err := w.get(fmt.Sprintf("%s?n=%d", url, n)); err != nil || status != http.StatusInternalServerError {
+					r.t.Errorf("%s: status %d, %v", url, status, err)
 					return
 				}
 			}
@@ -112,4 +144,64 @@ func (r *running) storm500(path string, requests int, sent *atomic.Int64) (memor
 	wg.Wait()
 	sent.Store(last)
 	return rss(r.t, r.PID())
+}
+
+// startNeighbours has so many clients ask 200 times a second each. The function
+// that it returns stops them, and returns how long each answer took.
+func (r *running) startNeighbours(t *testing.T, clients int, url string) (stop func() []time.Duration) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	took := make([][]time.Duration, clients)
+	for i := range clients {
+		w := r.wire()
+		wg.Go(func() { // waited for by stop
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				from := time.Now()
+				if status, body, err := w.get(url); err != nil || status != http.StatusOK || body != "go is well\n" {
+					t.Errorf("the others: status %d, %q, %v", status, body, err)
+					return
+				}
+				took[i] = append(took[i], time.Since(from))
+				select {
+				case <-tick.C:
+				case <-done:
+					return
+				}
+			}
+		})
+	}
+	return func() []time.Duration {
+		close(done)
+		wg.Wait()
+		return slices.Concat(took...)
+	}
+}
+
+// A wire is a connection of a client that costs little itself.
+type wire struct {
+	nc net.Conn
+	br *bufio.Reader
+}
+
+func (r *running) wire() *wire {
+	nc := r.dial()
+	nc.SetDeadline(time.Now().Add(10 * time.Minute)) // longer than any storm
+	return &wire{nc, bufio.NewReader(nc)}
+}
+
+// get asks for HOST/PATH.
+func (w *wire) get(url string) (status int, body string, err error) {
+	host, path, _ := strings.Cut(url, "/")
+	if _, err := fmt.Fprintf(w.nc, "GET /%s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host); err != nil {
+		return 0, "", err
+	}
+	resp, err := http.ReadResponse(w.br, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), err
 }

@@ -36,6 +36,7 @@ type incidents struct {
 
 	tails  tails
 	deaths deaths
+	last   lastAnswers
 	dumps  deaths // of processes that were asked for their stacks: that these are told
 }
 
@@ -181,6 +182,9 @@ func (in *incidents) failed(f front.Failure) *incident.Incident {
 		p.Detail = x.Detail
 	}
 	i := in.kept.Record(p)
+	if i != nil && x.Cause == front.BadResponse {
+		in.last.note(lastAnswer{x.Worker.PID, i.ID, policy.Redactor, p.Time})
+	}
 	if i != nil && p.Whole && kind == incident.Timeout {
 		in.dumps.await(x.Worker.PID, stacksWait)
 		return in.whole(i.ID, x)

@@ -93,25 +93,34 @@ func (in *incidents) gone(app string, policy incident.Policy, e supervisor.Event
 	}
 	id := ""
 	if isCrash(e.Exit) {
-		text := in.tails.end(e.Worker.PID)
-		p := incident.Report{
-			Kind: incident.Crash, Cause: string(e.Exit.Cause), App: app, Time: time.Now(), PID: e.Worker.PID,
-			Text: []byte(text), Policy: policy, Detail: crashDetail(e.Exit),
-			Fill: func(i *incident.Incident) {
-				i.Worker = workerEnd(e, requests)
-				i.LastLines = in.tails.last(e.Worker.PID, lastLines)
-				i.InFlight = flightLines(held)
-			},
-		}
-		if len(held) > 0 {
-			p.Request = held[0].ID
-		}
-		if i := in.record(p); i != nil {
-			id = i.ID
-		}
+		id = in.crashed(app, policy, e, requests, held)
 	}
 	in.deaths.tell(e.Worker.PID, id)
 	in.tails.forget(e.Worker.PID)
+}
+
+// crashed returns the id of the incident that a crash is, "" if it is none.
+func (in *incidents) crashed(app string, policy incident.Policy, e supervisor.Event, requests uint64, held []front.Flight) string {
+	text := in.tails.end(e.Worker.PID)
+	if id, ok := in.endOfLast(e, requests, text); ok {
+		return id
+	}
+	p := incident.Report{
+		Kind: incident.Crash, Cause: string(e.Exit.Cause), App: app, Time: time.Now(), PID: e.Worker.PID,
+		Text: []byte(text), Policy: policy, Detail: crashDetail(e.Exit),
+		Fill: func(i *incident.Incident) {
+			i.Worker = workerEnd(e, requests)
+			i.LastLines = in.tails.last(e.Worker.PID, lastLines)
+			i.InFlight = flightLines(held)
+		},
+	}
+	if len(held) > 0 {
+		p.Request = held[0].ID
+	}
+	if i := in.record(p); i != nil {
+		return i.ID
+	}
+	return ""
 }
 
 func (in *incidents) record(p incident.Report) *incident.Incident {
