@@ -61,7 +61,8 @@ func ExampleServe_cancel() {
 			fmt.Fprintln(w, "done")
 		case <-r.Context().Done():
 			if errors.Is(context.Cause(r.Context()), worker.ErrAborted) {
-				fmt.Fprintf(worker.Stderr(r.Context()), "request %s: the client has gone\n", worker.RequestID(r.Context()))
+				// Not to worker.Stderr: for frontd this request is over.
+				log.Printf("request %s: the client has gone", worker.RequestID(r.Context()))
 			}
 		}
 	}))

@@ -12,7 +12,7 @@ import (
 // ErrNoSocket means that file descriptor 0 is not a listening socket, as it is
 // for a program that was started from a shell or as a CGI program.
 var ErrNoSocket = errors.New("worker: fd 0 is not a listening socket: " +
-	"start it from frontd exec:..., spawn-fcgi, or give an address")
+	"start it by \"frontd serve go:PROGRAM\" or spawn-fcgi, or give it an address")
 
 // listen opens an address, or takes file descriptor 0 for the empty one.
 func listen(addr string) (net.Listener, error) {

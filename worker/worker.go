@@ -204,8 +204,9 @@ func variable(ctx context.Context, name string) string {
 }
 
 // Stderr returns the error stream of the request that ctx belongs to: the web
-// server logs what is written there with the request. For any other ctx it is the
-// process's standard error.
+// server logs what is written there with the request, until it has no more to do
+// with it: what comes after the client has gone is lost, and belongs on the
+// process's own standard error. For any other ctx it is that.
 func Stderr(ctx context.Context) io.Writer { return fcgi.Stderr(ctx) }
 
 // Data returns the file that a request in the Filter role is to filter (FastCGI §6.4).

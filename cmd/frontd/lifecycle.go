@@ -291,7 +291,10 @@ func (d *daemon) announce(c *config.Config, stderr io.Writer) {
 			for _, s := range app.group.Workers() {
 				pids = append(pids, fmt.Sprint(s.Worker.PID))
 			}
-			fmt.Fprintf(stderr, ", %d workers: pids %s", len(pids), strings.Join(pids, " "))
+			fmt.Fprintf(stderr, ", %s: %s %s", count(len(pids), "worker"), plural(len(pids), "pid"), strings.Join(pids, " "))
+			if app.pool.Stats().Failing != nil {
+				fmt.Fprint(stderr, ", which do not start (see above, and frontd status); they are tried again and again")
+			}
 		}
 		fmt.Fprintln(stderr)
 	}

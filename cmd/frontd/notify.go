@@ -139,9 +139,11 @@ func (w workload) since(before workload) string {
 	return line
 }
 
-func count(n int, what string) string {
+func count(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(n, what)) }
+
+func plural(n int, what string) string {
 	if n == 1 {
-		return "1 " + what
+		return what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return what + "s"
 }

@@ -224,7 +224,7 @@ func check(stdout, stderr io.Writer, file string) error {
 	if len(errs) > 0 {
 		return &saidError{exitFailed}
 	}
-	_, err := fmt.Fprintf(stdout, "%s: ok, %d apps, %d routes\n", file, len(c.Apps), len(c.Routes))
+	_, err := fmt.Fprintf(stdout, "%s: ok, %s, %s\n", file, count(len(c.Apps), "app"), count(len(c.Routes), "route"))
 	return err
 }
 
