@@ -225,6 +225,25 @@ func SocketFile(l net.Listener) (*os.File, error) {
 	return os.NewFile(uintptr(fd), l.Addr().String()), nil
 }
 
+// Share returns another listener at l's socket: what waits there is accepted
+// by either, and it is open until both are closed. The file of a unix socket
+// stays l's to remove, until HandUnlink.
+func Share(l net.Listener) (net.Listener, error) {
+	f, err := SocketFile(l)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // the listener has its own descriptor
+	shared, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("share listener %v: %w", l.Addr(), bare(err))
+	}
+	if u, ok := l.(*UnixListener); ok {
+		return &UnixListener{UnixListener: shared.(*net.UnixListener), path: u.path, info: u.info}, nil
+	}
+	return shared, nil
+}
+
 // HandOver is the value of SocketsVariable for a process that gets the
 // sockets of these addresses, in their order, as descriptors from first on.
 func HandOver(first int, addresses []Address) string {

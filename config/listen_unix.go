@@ -170,6 +170,16 @@ type UnixListener struct {
 // socket. It must not be called at the same time as Close.
 func (l *UnixListener) SetUnlinkOnClose(unlink bool) { l.unlink = unlink }
 
+// HandUnlink has to remove the file of a unix socket, if from has, instead of
+// from: both listen at it. It must not be called at the same time as a Close.
+func HandUnlink(from, to net.Listener) {
+	f, ok1 := from.(*UnixListener)
+	t, ok2 := to.(*UnixListener)
+	if ok1 && ok2 {
+		f.unlink, t.unlink = false, f.unlink
+	}
+}
+
 // Close stops listening and removes the socket's file.
 func (l *UnixListener) Close() error {
 	if l.unlink {

@@ -39,18 +39,16 @@ func (g *Group) Count() Tally {
 // Grow starts n more workers and does not wait for them.
 func (g *Group) Grow(n int) error {
 	g.mu.Lock()
-	p := g.plan
+	defer g.mu.Unlock()
 	if len(g.serving)+n > maxWorkers {
-		g.mu.Unlock()
 		return fmt.Errorf("app %q: more than %d workers", g.name, maxWorkers)
 	}
-	g.mu.Unlock()
-	added, err := g.add(p, nil, n)
+	// All in one: between the plan and the list a Change could take over, and
+	// one of the old plan would be meant to stay.
+	added, err := g.addLocked(g.plan, nil, n)
 	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.serving = append(slices.Clip(g.serving), added...)
 	return nil
 }

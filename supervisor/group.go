@@ -80,6 +80,11 @@ func (g *Group) change(ctx context.Context) (end func(), err error) {
 func (g *Group) add(p *plan, t *trial, n int) ([]*slot, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.addLocked(p, t, n)
+}
+
+// addLocked is add for who holds g.mu.
+func (g *Group) addLocked(p *plan, t *trial, n int) ([]*slot, error) {
 	if g.stopped {
 		return nil, fmt.Errorf("app %q: %w", g.name, ErrStopped)
 	}

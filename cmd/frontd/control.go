@@ -32,7 +32,7 @@ type controlServer struct {
 // of its own, and must not wait for a worker to answer status.
 type orders struct {
 	status    func(watched bool) statusReport
-	reload    func(context.Context) error
+	reload    func(context.Context) (reloadReport, error)
 	restart   func(ctx context.Context, app string) error
 	scale     func(ctx context.Context, app, workers string) error
 	incidents *incidents                                   // nil: there are none
@@ -133,7 +133,10 @@ func (o orders) handler() http.Handler {
 		list, err := workersIn(o.status(false), r.FormValue("app"))
 		reply(w, list, err)
 	})
-	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reply(w, struct{}{}, o.reload(r.Context())) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		report, err := o.reload(r.Context())
+		reply(w, report, err)
+	})
 	mux.HandleFunc("POST /restart", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, o.restart(r.Context(), r.FormValue("app")))
 	})

@@ -119,8 +119,17 @@ func controlCommand(use, short string, args cobra.PositionalArgs, target func(ar
 }
 
 func reloadCommand() *cobra.Command {
-	return controlCommand("reload", "Read the configuration again; new workers take over", cobra.NoArgs,
-		func([]string) string { return "/reload" })
+	var f controlFlag
+	return f.add(&cobra.Command{
+		Use: "reload", Short: "Read the configuration again; new workers take over", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var report reloadReport
+			if err := f.call(cmd.Context(), http.MethodPost, "/reload", &report); err != nil {
+				return err
+			}
+			return report.print(cmd.OutOrStdout())
+		},
+	})
 }
 
 func restartCommand() *cobra.Command {

@@ -29,6 +29,7 @@ type daemon struct {
 	dev     bool
 	why     string // how APP was detected, "" if it was named
 	started time.Time
+	first   *config.Config                 // that it was started with
 	load    func() (*config.Config, error) // reads the configuration again
 	program string                         // what an upgrade starts
 	stderr  *os.File                       // an heir's too
@@ -127,8 +128,16 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	d.serving.Go(func() { d.shareProcessors(life) })       // likewise
 	asked, err := d.wait(life, signals)
 	cancel()
-	d.part(c.Server.ShutdownTimeout, asked)
-	return errors.Join(err, d.shutdown(c.Server.ShutdownTimeout, signals))
+	within := d.configNow().Server.ShutdownTimeout
+	d.part(within, asked)
+	return errors.Join(err, d.shutdown(within, signals))
+}
+
+// configNow is the configuration in force.
+func (d *daemon) configNow() *config.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config
 }
 
 // prepare makes what needs no socket and no process.
@@ -155,7 +164,7 @@ func (d *daemon) prepare(life context.Context, c *config.Config, stderr io.Write
 	if d.why != "" {
 		d.log.Info("detected " + d.why)
 	}
-	d.config, d.started, d.traffic, d.life = c, time.Now(), newTraffic(), life
+	d.config, d.first, d.started, d.traffic, d.life = c, c, time.Now(), newTraffic(), life
 	d.stop, d.handed, d.failed = make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	d.speaks.Store(d.elder == nil)
 	return nil

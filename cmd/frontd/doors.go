@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/fcgi"
@@ -18,12 +19,28 @@ import (
 // A door is a listener and the server behind it.
 type door struct {
 	address  config.Address
+	manner   manner
 	listener net.Listener
 	serve    func(net.Listener) error
 	shutdown func(context.Context) error
 	close    func() error
 	open     func() int // connections
 	pulse    *pulse     // of its listener; nil until it serves, guarded by daemon.mu
+}
+
+// A manner is how a door serves, as configured. What of it changes in a reload
+// makes another door of the same socket.
+type manner struct {
+	engine       front.Engine
+	header, idle time.Duration
+}
+
+// mannerAt is that of a door for FastCGI too, which has none.
+func mannerAt(a config.Address, c *config.Config) manner {
+	if a.Scheme == "fcgi" {
+		return manner{}
+	}
+	return manner{cmp.Or(engineOfTests, front.Engine(c.Server.Engine)), c.Server.HeaderTimeout, c.Server.IdleTimeout}
 }
 
 // open listens at every address and makes the servers. Requests wait in the
@@ -70,6 +87,7 @@ func (d *daemon) allDoors() []*door {
 var engineOfTests front.Engine
 
 func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*door, error) {
+	m := mannerAt(a, c)
 	where := front.Listener{Name: a.String(), TrustPeer: l.Addr().Network() == "unix", Leaving: &d.leaving}
 	h := http.HandlerFunc(d.dispatch)
 	if a.Scheme == "fcgi" {
@@ -80,12 +98,11 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 			}),
 			ErrorLog: func(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...), "listener", where.Name) },
 		}
-		return &door{address: a, listener: l, serve: s.Serve, shutdown: s.Shutdown, close: s.Close, open: s.Connections}, nil
+		return &door{address: a, manner: m, listener: l, serve: s.Serve, shutdown: s.Shutdown, close: s.Close, open: s.Connections}, nil
 	}
 	sc := front.ServerConfig{
 		Listener: where, Log: d.log.Logger,
-		Engine:            cmp.Or(engineOfTests, front.Engine(c.Server.Engine)),
-		ReadHeaderTimeout: c.Server.HeaderTimeout, IdleTimeout: c.Server.IdleTimeout,
+		Engine: m.engine, ReadHeaderTimeout: m.header, IdleTimeout: m.idle,
 		Refusal: func(r front.Refusal) {
 			d.traffic.set.Refuse(r.Cause.Status(), string(r.Cause))
 			d.log.access.Refused(r)
@@ -99,7 +116,7 @@ func (d *daemon) newDoor(a config.Address, l net.Listener, c *config.Config) (*d
 		}
 	}
 	s := front.NewServer(h, sc)
-	return &door{address: a, listener: l, serve: s.Serve, shutdown: s.Shutdown, close: s.Close, open: s.Connections}, nil
+	return &door{address: a, manner: m, listener: l, serve: s.Serve, shutdown: s.Shutdown, close: s.Close, open: s.Connections}, nil
 }
 
 func (d *daemon) tlsConfig(c *config.Config) (*tls.Config, error) {

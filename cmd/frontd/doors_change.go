@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/frontd/frontd/config"
@@ -15,13 +17,18 @@ type doorChange struct {
 	d       *daemon
 	all     []*door // in the order of the configuration
 	added   []*door
+	renewed []doorRenewal
 	dropped []*door
+	mode    fs.FileMode         // of unix sockets; 0: as they are
 	certs   *front.Certificates // before
 }
 
+// A doorRenewal is another door of the same socket, that serves in another manner.
+type doorRenewal struct{ before, after *door }
+
 // prepareDoors opens what a configuration has that is not open. An address in
 // use, or one that cannot be had, is an error and leaves nothing behind. A door
-// whose address has stayed is not touched.
+// whose address has stayed keeps its socket, and with it who waits there.
 func (d *daemon) prepareDoors(c *config.Config) (*doorChange, error) {
 	have := make(map[config.Address]*door)
 	for _, door := range d.allDoors() {
@@ -29,12 +36,26 @@ func (d *daemon) prepareDoors(c *config.Config) (*doorChange, error) {
 	}
 	d.mu.Lock()
 	ch := &doorChange{d: d, certs: d.certs}
+	if d.config.Server.SocketMode != c.Server.SocketMode {
+		ch.mode = c.Server.SocketMode
+	}
 	d.mu.Unlock()
 	var errs []error
 	for _, a := range c.Server.Listen {
-		if door := have[a]; door != nil {
+		before := have[a]
+		if before != nil && before.manner == mannerAt(a, c) {
 			delete(have, a)
-			ch.all = append(ch.all, door)
+			ch.all = append(ch.all, before)
+			continue
+		}
+		if before != nil {
+			delete(have, a)
+			door, err := d.renewDoor(before, c)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			ch.all, ch.renewed = append(ch.all, door), append(ch.renewed, doorRenewal{before, door})
 			continue
 		}
 		door, err := d.openDoor(a, c)
@@ -54,8 +75,25 @@ func (d *daemon) prepareDoors(c *config.Config) (*doorChange, error) {
 	return ch, nil
 }
 
+// renewDoor makes another door of the same socket.
+func (d *daemon) renewDoor(before *door, c *config.Config) (*door, error) {
+	l, err := config.Share(before.listener)
+	if err != nil {
+		return nil, err
+	}
+	door, err := d.newDoor(before.address, l, c)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return door, nil
+}
+
 // abort closes what was opened.
 func (ch *doorChange) abort() {
+	for _, pair := range ch.renewed {
+		pair.after.listener.Close()
+	}
 	for _, door := range ch.added {
 		door.listener.Close()
 	}
@@ -83,6 +121,14 @@ func (ch *doorChange) enforce(within time.Duration) {
 		d.serveAt(door)
 		d.log.Info("listening", "address", doorURL(door))
 	}
+	for _, pair := range ch.renewed {
+		before, door := pair.before, pair.after
+		config.HandUnlink(before.listener, door.listener)
+		d.serveAt(door) // beside the one before, for as long as that has requests
+		d.log.Info("listening in another manner", "address", doorURL(door))
+		d.serving.Go(func() { before.leave(d, within, "") }) // shutdown waits for it
+	}
+	ch.enforceMode()
 	var stale []string
 	for _, door := range ch.dropped {
 		if l, ok := door.listener.(*config.UnixListener); ok {
@@ -91,13 +137,26 @@ func (ch *doorChange) enforce(within time.Duration) {
 		if door.address.Storable() {
 			stale = append(stale, door.address.SocketName())
 		}
-		d.serving.Go(func() { door.leave(d, within) }) // shutdown waits for it
+		d.serving.Go(func() { door.leave(d, within, "does not listen any more") }) // shutdown waits for it
 	}
 	d.storeSockets(ch.added, stale)
 }
 
-// leave stops accepting and answers what is there.
-func (door *door) leave(d *daemon, within time.Duration) {
+// enforceMode gives the files of unix sockets that stay another mode. Those of
+// systemd have the mode of their unit.
+func (ch *doorChange) enforceMode() {
+	for _, door := range ch.all {
+		if ch.mode == 0 || door.address.Net != "unix" || door.address.Addr[0] == '@' {
+			continue
+		}
+		if err := os.Chmod(door.address.Addr, ch.mode); err != nil {
+			ch.d.log.Error("socket_mode not set", "address", doorURL(door), "error", err)
+		}
+	}
+}
+
+// leave stops accepting, answers what is there, and says so.
+func (door *door) leave(d *daemon, within time.Duration, said string) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	url := doorURL(door)
@@ -106,5 +165,7 @@ func (door *door) leave(d *daemon, within time.Duration) {
 		door.close()
 		return
 	}
-	d.log.Info("does not listen any more", "address", url)
+	if said != "" {
+		d.log.Info(said, "address", url)
+	}
 }

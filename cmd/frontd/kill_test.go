@@ -132,6 +132,7 @@ func TestKillUnderPost(t *testing.T) {
 			t.Errorf("status %d, %q; want 502, worker-died", f.status, f.body)
 		}
 	}
+	r.wantIncidents(l.failures)
 	// Lost is only what a killed worker had in its hands: of all clients at most one each.
 	lost := map[int]int{}
 	for _, a := range r.requestLines() {

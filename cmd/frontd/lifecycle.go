@@ -132,11 +132,14 @@ func (d *daemon) reloadOnce(ctx context.Context) {
 }
 
 // reloadLogged is reload for those outside: systemd is told, and the log.
-func (d *daemon) reloadLogged(ctx context.Context) error {
+func (d *daemon) reloadLogged(ctx context.Context) (reloadReport, error) {
 	d.tell(sd.SdNotifyReloading + "\n" + monotonicUsec())
 	defer d.tell(sd.SdNotifyReady)
 	d.log.Info("reloading")
-	err := d.reload(ctx)
+	report, err := d.reload(ctx)
+	if len(report.Waits) > 0 {
+		d.log.Warn("settings have changed that wait for a restart", "settings", strings.Join(report.Waits, ", "))
+	}
 	switch {
 	case errors.Is(err, supervisor.ErrStillStopping):
 		// Whoever asked has stopped waiting; what is new serves.
@@ -146,7 +149,7 @@ func (d *daemon) reloadLogged(ctx context.Context) error {
 	default:
 		d.log.Info("reloaded")
 	}
-	return err
+	return report, err
 }
 
 func (d *daemon) reopenLogs() {

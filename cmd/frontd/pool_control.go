@@ -17,7 +17,7 @@ func (p *pool) openControl(c *config.Config, name string) error {
 	}
 	p.control, err = openControl(path, orders{
 		status: func(bool) statusReport { return p.status() },
-		reload: p.replace,
+		reload: func(ctx context.Context) (reloadReport, error) { return reloadReport{}, p.replace(ctx) },
 		restart: func(ctx context.Context, app string) error {
 			if err := p.mine(app); err != nil {
 				return err

@@ -17,34 +17,34 @@ import (
 // is all or nothing: only when the new workers of every application are ready
 // does any of them serve, and only then is the new chain in force. What does
 // not come up leaves everything as it was, and is told.
-func (d *daemon) reload(ctx context.Context) error {
+func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	d.changes.Lock()
 	defer d.changes.Unlock()
 	c, err := d.load()
 	if err != nil {
-		return err
+		return report, err
 	}
 	d.mu.Lock()
 	old, certs := d.config, d.certs
 	d.mu.Unlock()
 	if old.Metrics.Listen != c.Metrics.Listen || !slices.Equal(old.Metrics.Hosts, c.Metrics.Hosts) {
-		return errors.New("reload: [metrics] has changed, which takes a restart")
+		return report, errors.New("reload: [metrics] has changed, which takes a restart")
 	}
 	if a, b := old.Incidents, c.Incidents; a.Directory != b.Directory || a.Keep != b.Keep || a.Size != b.Size {
-		return errors.New("reload: [incidents] has changed, which takes a restart")
+		return report, errors.New("reload: [incidents] has changed, which takes a restart")
 	}
 	heralds, err := heraldsOf(c, d.log)
 	if err != nil {
-		return err
+		return report, err
 	}
 	doors, err := d.prepareDoors(c)
 	if err != nil {
-		return err
+		return report, err
 	}
 	s, err := d.prepareApps(ctx, c)
 	if err != nil {
 		doors.abort()
-		return err
+		return report, err
 	}
 	s.enlist()
 	next, err := d.chain(c)
@@ -56,7 +56,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err != nil {
 		s.abort(ctx)
 		doors.abort()
-		return err
+		return report, err
 	}
 	err = errors.Join(s.takeOver(), d.incidents.telling.replace(heralds))
 	before := d.enforce(next)
@@ -79,7 +79,8 @@ func (d *daemon) reload(ctx context.Context) error {
 			stale = append(stale, st.old)
 		}
 	}
-	return errors.Join(err, s.finish(ctx), d.retireAll(ctx, stale, before))
+	report.Waits = waitingIn(d.first, c)
+	return report, errors.Join(err, s.finish(ctx), d.retireAll(ctx, stale, before))
 }
 
 // A succession is the applications of a new configuration, ready to take over

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/frontd/frontd/incident"
 	"github.com/frontd/frontd/internal/counterpart"
 )
 
@@ -179,10 +182,41 @@ func TestKillStorm(t *testing.T) {
 			t.Errorf("POST: status %d, %q; want 502, worker-died", f.status, f.body)
 		}
 	}
+	r.wantIncidents(post.failures)
 	if lost := len(post.failures); lost > 4*kills {
 		t.Errorf("%d POSTs lost by %d kills of a worker that had 4 at most", lost, kills)
 	}
 	t.Logf("POST: %d of %d lost", len(post.failures), post.total.Load())
+}
+
+// incidentNamed is how an answer for programs names its incident.
+var incidentNamed = regexp.MustCompile(`"incident":"([^"]+)"`)
+
+// wantIncidents checks that each lost request's answer names an incident, which is
+// kept and knows of a worker and a request.
+func (r *running) wantIncidents(lost []fetched) {
+	r.t.Helper()
+	f := controlFlag{path: r.control}
+	named := map[string]int{}
+	for _, a := range lost {
+		m := incidentNamed.FindStringSubmatch(a.body)
+		if m == nil {
+			r.t.Errorf("lost without an incident: %d %q", a.status, a.body)
+			continue
+		}
+		named[m[1]]++
+	}
+	for id, n := range named {
+		var i incident.Incident
+		if err := f.call(r.t.Context(), http.MethodGet, "/incidents/"+url.PathEscape(id), &i); err != nil {
+			r.t.Errorf("%d lost requests name %s: %v", n, id, err)
+			continue
+		}
+		if i.Worker == nil || i.Worker.PID == 0 || i.Request == nil && len(i.InFlight) == 0 {
+			r.t.Errorf("of incident %s neither worker nor request is known: %+v", id, i)
+		}
+		r.t.Logf("%d lost requests name incident %s: %s, %d times", n, id, i.Title(), i.Count)
+	}
 }
 
 // A request that kills every worker it comes to takes three with it and no
