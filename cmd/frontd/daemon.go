@@ -48,6 +48,7 @@ type daemon struct {
 	heir      *os.Process // set when handed is closed
 
 	apps      registry
+	crowd     *crowd
 	incidents *incidents
 	stores    sessionStores
 	traffic   *traffic
@@ -164,6 +165,7 @@ func (d *daemon) prepare(life context.Context, c *config.Config, stderr io.Write
 	if d.why != "" {
 		d.log.Info("detected " + d.why)
 	}
+	d.crowd = newCrowd()
 	d.config, d.first, d.started, d.traffic, d.life = c, c, time.Now(), newTraffic(), life
 	d.stop, d.handed, d.failed = make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	d.speaks.Store(d.elder == nil)

@@ -110,6 +110,10 @@ func (d *daemon) startApp(c *config.Config, ac *config.App) (*application, error
 	a.incidents, a.held = d.incidents, d.incidents.held
 	a.setPolicy(d.incidents.policy(c, ac, nil))
 	a.draft = d.newDraft(a)
+	a.pool.Wanted = func() { // as long as a worker of ours may be what it waits for
+		a.keeper.waits()
+		d.crowd.waits()
+	}
 	d.apps.join(a, c) // before the start: events come from the first moment on
 	if err := a.start(d.sup, limits, d.dir); err != nil {
 		d.apps.leave(a)
