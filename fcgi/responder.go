@@ -217,7 +217,9 @@ func (w *serverResponse) FlushError() error {
 // http.ResponseController calls it, as it does the methods below.
 func (w *serverResponse) SetReadDeadline(t time.Time) error {
 	w.r.stdin.setDeadline(t)
-	w.r.data.setDeadline(t)
+	if w.r.data != nil {
+		w.r.data.setDeadline(t)
+	}
 	return nil
 }
 

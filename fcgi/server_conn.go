@@ -266,7 +266,7 @@ func (c *serverConn) data(r *serverRequest, h Header) error {
 	case !c.flow && !r.stdin.hasEnded():
 		return protocolErrorf("DATA before the end of STDIN (§6.4)")
 	}
-	return c.input(r, h, &r.data)
+	return c.input(r, h, r.data)
 }
 
 // grantFromPeer takes a FRONTD_WINDOW record: an output stream may send more.

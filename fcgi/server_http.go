@@ -95,9 +95,9 @@ func (r *serverRequest) header() http.Header {
 			fields++
 		}
 	}
-	values := make([]string, len(r.env))
+	values := make([]string, 0, fields)
 	h := make(http.Header, fields)
-	for i, p := range r.env {
+	for _, p := range r.env {
 		name := ""
 		switch {
 		case p.Name == "CONTENT_TYPE" && p.Value != "":
@@ -115,8 +115,9 @@ func (r *serverRequest) header() http.Header {
 				continue
 			}
 		}
-		values[i] = p.Value
-		h[name] = values[i : i+1 : i+1]
+		values = append(values, p.Value)
+		n := len(values)
+		h[name] = values[n-1 : n : n]
 	}
 	return h
 }

@@ -24,7 +24,8 @@ type serverRequest struct {
 	role Role
 	keep bool // FCGI_KEEP_CONN
 
-	stdin, data serverStream
+	stdin serverStream
+	data  *serverStream // nil but for a Filter
 
 	// Owned by the read loop until the handler starts, immutable then.
 	raw         *serverBuffer // the PARAMS stream so far
@@ -89,7 +90,7 @@ func Env(r *http.Request) []Param { return ParamsFrom(r.Context()) }
 // FCGI_DATA_LENGTH. For other requests it is empty.
 func Data(ctx context.Context) io.Reader {
 	if r := serverRequestFrom(ctx); r != nil && r.role == RoleFilter {
-		return &r.data
+		return r.data
 	}
 	return strings.NewReader("")
 }
@@ -123,7 +124,10 @@ func (w serverStderr) Write(p []byte) (int, error) {
 func newServerRequest(c *serverConn, id uint16, role Role, keep bool) *serverRequest {
 	r := &serverRequest{conn: c, id: id, role: role, keep: keep, length: -1}
 	r.stdin.init(r, TypeStdin, c.srv.window(), c.flow)
-	r.data.init(r, TypeData, c.srv.window(), c.flow)
+	if role == RoleFilter {
+		r.data = new(serverStream)
+		r.data.init(r, TypeData, c.srv.window(), c.flow)
+	}
 	r.stdoutWindow, r.stderrWindow = c.window, c.window
 	r.wake.L = &c.mu
 	r.raw = getServerBuffer()
@@ -336,7 +340,9 @@ func (r *serverRequest) serve(h http.Handler, req *http.Request) {
 		// First, so that the read loop is free: a peer may take nothing of the
 		// response before it is rid of its body.
 		r.stdin.Close()
-		r.data.Close()
+		if r.data != nil {
+			r.data.Close()
+		}
 		r.rw.finish(!returned)
 		r.cancel(context.Canceled)
 	}()
@@ -368,7 +374,9 @@ func (r *serverRequest) abortLocked() {
 	r.wake.Broadcast()
 	r.conn.room.Broadcast()
 	r.stdin.fail(ErrAborted)
-	r.data.fail(ErrAborted)
+	if r.data != nil {
+		r.data.fail(ErrAborted)
+	}
 	if r.cancel != nil {
 		r.cancel(ErrAborted)
 	}

@@ -44,7 +44,7 @@ func writeSocketList(fd uintptr, list [][]byte) (int, error) {
 		vec[i].Base = unsafe.SliceData(b)
 		vec[i].SetLen(len(b))
 	}
-	n, _, errno := syscall.Syscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vec)), uintptr(k))
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vec)), uintptr(k))
 	if errno != 0 {
 		return 0, cheap(errno)
 	}
