@@ -257,19 +257,32 @@ func TestAnApplicationsOwnErrorAnswer(t *testing.T) {
 	}
 }
 
-// Of an answer without a body the visitor would see nothing: the page stands in
-// its place where something is known of it.
-func TestAnApplicationsEmptyErrorAnswer(t *testing.T) {
+// Of an answer without a body the visitor would see nothing, of the host's own no
+// more than that: the page stands in its place where something is known of it.
+func TestAnApplicationsMuteErrorAnswer(t *testing.T) {
 	w := startWorker(t, 8, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/silent" {
 			io.WriteString(fcgi.Stderr(r.Context()), "Traceback: boom\n")
 		}
 		w.Header().Set("Set-Cookie", "own=1")
 		w.Header().Set("Content-Type", "image/png")
-		w.WriteHeader(http.StatusInternalServerError)
+		if r.URL.Path == "/like" {
+			w.Header().Set("Content-Length", "22")
+		}
+		if r.URL.Path != "/host" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
 		if r.URL.Path == "/late" {
 			w.(http.Flusher).Flush()
 			io.WriteString(w, "own page")
+		}
+		switch r.URL.Path {
+		case "/host":
+			panic("boom")
+		case "/like":
+			io.WriteString(w, "Internal Server")
+			w.(http.Flusher).Flush()
+			io.WriteString(w, " Failed")
 		}
 	}))
 	h, err := New(Config{Log: quiet, Keep: Keep{Stderr: 4096}, Routes: []Route{{Path: "/", App: "app", Settings: settingsFor(), Handler: gateway(w.upstream)}},
@@ -290,13 +303,15 @@ func TestAnApplicationsEmptyErrorAnswer(t *testing.T) {
 		{"POST", "/", "application/json", "application/problem+json", `"incident":"k7f3"`},
 		{"GET", "/late", "text/html", "image/png", "own page"},
 		{"GET", "/silent", "text/html", "image/png", ""},
+		{"GET", "/host", "text/html", "text/html; charset=utf-8", "tell this: <code>k7f3</code>"},
+		{"GET", "/like", "text/html", "image/png", "Internal Server Failed"},
 		{"HEAD", "/", "text/html", "image/png", ""},
 	} {
 		r := newReq(t, c.method, srv.URL+c.path, nil)
 		r.Header.Set("Accept", c.accept)
 		resp, body := fetch(t, r)
 		id := resp.Header.Get("X-Incident-Id")
-		if resp.StatusCode != 500 || resp.Header.Get("Content-Type") != c.kind || resp.Header.Get("Set-Cookie") != "own=1" || (id == "k7f3") != (c.path != "/silent") {
+		if resp.StatusCode != 500 || resp.Header.Get("Content-Type") != c.kind || (resp.Header.Get("Set-Cookie") == "own=1") != (c.path != "/host") || (id == "k7f3") != (c.path != "/silent") {
 			t.Errorf("%s %s %s: %d %v", c.method, c.path, c.accept, resp.StatusCode, resp.Header)
 		}
 		if !strings.Contains(body, c.want) || c.want == "" && body != "" || strings.Contains(body, "boom") {

@@ -16,7 +16,7 @@ const maxFailedAnswer = 256 << 10
 // answerFailed looks at an application's own answer of 5xx before its head is
 // sent. The answer passes as it is, with the incident's ID in a header field
 // where the application has said by now why; in development a page takes its
-// place, and of an empty one always. It returns true when the client has its answer.
+// place, and of one that says nothing always. It returns true when the client has its answer.
 func (c *call) answerFailed(resp *fcgi.Response) bool {
 	failure := Failure{Request: c.r, Status: resp.Status}
 	if !c.replaceable(resp) {
@@ -25,7 +25,7 @@ func (c *call) answerFailed(resp *fcgi.Response) bool {
 				tellID(resp.Header, c.x.report(failure))
 			}
 		})
-		return c.answerEmpty(resp)
+		return c.answerMute(resp)
 	}
 	held, whole, err := c.holdBack(resp)
 	if err != nil {
@@ -53,25 +53,37 @@ func (c *call) answerFailed(resp *fcgi.Response) bool {
 	return true
 }
 
-// answerEmpty answers with the plain page where there is an incident and the
-// application's answer has nothing in it: so PHP ends a script that has failed,
-// unless it shows errors, and the visitor would see a white page.
-func (c *call) answerEmpty(resp *fcgi.Response) bool {
+// hostAnswer is the body that our own hosts and the SDK answer with where the
+// application's exception is nobody else's.
+const hostAnswer = "Internal Server Error\n"
+
+// answerMute answers with the plain page where there is an incident and the
+// application's answer does not tell of it: it is empty, as PHP ends a script that
+// has failed, or the host's, after an exception that the application did not catch.
+func (c *call) answerMute(resp *fcgi.Response) bool {
 	i := c.x.Incident
-	if i == nil || i.ID == "" || len(c.piece) > 0 || resp.ContentLength > 0 || c.r.Method == http.MethodHead {
+	hosts := resp.ContentLength == int64(len(hostAnswer)) // so that no more than this is waited for
+	if i == nil || i.ID == "" || c.r.Method == http.MethodHead || !hosts && (len(c.piece) > 0 || resp.ContentLength > 0) {
 		return false
 	}
+	held := bytes.Clone(c.piece)
 	b, err := resp.Next()
-	if err == nil {
+	for ; err == nil && hosts; b, err = resp.Next() {
+		held = append(held, b...)
+	}
+	switch {
+	case err == nil:
 		c.piece = b // it is not empty
 		return false
-	}
-	if err != io.EOF {
+	case err != io.EOF:
 		if died(err) {
 			c.g.noteLost(c)
 		}
 		c.fail(err) // nothing of the answer was sent
 		return true
+	case hosts && string(held) != hostAnswer:
+		c.piece = held // the end is there for the next Next, too
+		return false
 	}
 	c.unclean = !resp.Ended()
 	c.notes(resp)

@@ -22,6 +22,7 @@ type mishap struct {
 	name, method, path string
 	status             int
 	ownPage            bool // of the application: its error_page
+	page               bool // ours, plain, with the incident's ID in it
 	idInHead           bool // the answer is the application's own, with the incident's ID in its head
 
 	kind     incident.Kind
@@ -36,11 +37,11 @@ type mishap struct {
 var mishaps = []mishap{
 	{name: "Flask raises", method: http.MethodPost, path: "/raise", status: 500, idInHead: true, kind: incident.Exception,
 		language: "python", title: "SoldOut: no more of tea", inmost: `take: raise SoldOut("no more of " + item)`, cause: "KeyError"},
-	{name: "PHP fatal", path: "/php/fatal.php", status: 500, idInHead: true, kind: incident.Exception,
+	{name: "PHP fatal", path: "/php/fatal.php", status: 500, page: true, idInHead: true, kind: incident.Exception,
 		language: "php", title: "Call to undefined function vat()", inmost: `total: return vat($cart);`},
 	{name: "Perl dies", path: "/perl/die", status: 502, ownPage: true, kind: incident.BadAnswer,
 		language: "perl", title: "no funds", inmost: `: die "no funds";`},
-	{name: "Go panics", path: "/go/panic", status: 500, idInHead: true, kind: incident.Exception,
+	{name: "Go panics", path: "/go/panic", status: 500, page: true, idInHead: true, kind: incident.Exception,
 		language: "go", title: "runtime error: invalid memory address or nil pointer dereference", inmost: "cmd/frontd.priceOf: "},
 	{name: "segfault", path: "/segfault", status: 502, ownPage: true, kind: incident.Crash,
 		language: "python", title: "Segmentation fault", inmost: "string_at: return _string_at(ptr, size)", signal: "SIGSEGV"},
@@ -189,6 +190,9 @@ func (f *mishap) checkAnswer(t *testing.T, a fetched, id string) {
 	}
 	if got := a.header.Get("X-Incident-Id"); f.idInHead && got != id {
 		t.Errorf("the head names incident %q, want %q", got, id)
+	}
+	if f.page && !strings.Contains(a.body, "tell this: <code>"+id+"</code>") {
+		t.Errorf("the page does not name incident %s: %q", id, a.body)
 	}
 	want := fmt.Sprintf("The shop is shut (%d). Tell us %s of ", f.status, id)
 	if f.ownPage && !strings.Contains(a.body, want) {
