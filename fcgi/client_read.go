@@ -227,7 +227,7 @@ func (c *clientConn) windowUpdate(s *stream, h Header) error {
 	if t != TypeStdin && t != TypeData {
 		return protocolErrorf("WINDOW for %v, which the application sends itself", t)
 	}
-	return s.openWindow(t, int64(n))
+	return s.openWindow(t, n)
 }
 
 func (c *clientConn) end(s *stream, h Header) error {

@@ -165,7 +165,7 @@ func (s *stream) spillLocked(b []byte) {
 }
 
 // openWindow lets n more bytes of an input stream go.
-func (s *stream) openWindow(t Type, n int64) error {
+func (s *stream) openWindow(t Type, n uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := &s.stdin
@@ -173,9 +173,9 @@ func (s *stream) openWindow(t Type, n int64) error {
 		in = &s.data
 	}
 	s.onDemand = false
-	in.window += n
-	if in.window > MaxWindow {
-		return protocolErrorf("a window of %d bytes, at most %d allowed", in.window, MaxWindow)
+	var err error
+	if in.window, err = addWindow(in.window, n); err != nil {
+		return err
 	}
 	s.more.Signal()
 	return nil

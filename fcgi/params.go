@@ -50,14 +50,6 @@ func (p *Params) Cap() int { return cap(p.buf) }
 // Reset empties p.
 func (p *Params) Reset() { p.buf, p.cuts, p.last, p.err = p.buf[:0], p.cuts[:0], 0, nil }
 
-// Clone returns a copy that shares nothing with p.
-func (p *Params) Clone() *Params {
-	return &Params{
-		buf: append([]byte(nil), p.buf...), cuts: append([]int(nil), p.cuts...),
-		last: p.last, err: p.err,
-	}
-}
-
 // appendRecords appends the stream of PARAMS records and the empty one that ends it.
 func (p *Params) appendRecords(dst []byte, id uint16) []byte {
 	start := 0

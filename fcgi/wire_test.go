@@ -221,9 +221,9 @@ func TestWireParams(t *testing.T) {
 		t.Errorf("got %d pairs, want %d", len(got), len(want))
 	}
 	var each []string
-	p.Clone().Each(func(n, v string) { each = append(each, n+"="+v) })
+	p.Each(func(n, v string) { each = append(each, n+"="+v) })
 	if fmt.Sprint(each) != fmt.Sprint(want) {
-		t.Errorf("Each of the clone: %d pairs, want %d", len(each), len(want))
+		t.Errorf("Each: %d pairs, want %d", len(each), len(want))
 	}
 }
 

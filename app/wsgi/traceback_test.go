@@ -1,13 +1,13 @@
 package wsgi_test
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/frontd/frontd/app/wsgi"
 	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/incident"
 )
 
 const failingApp = `
@@ -30,9 +30,12 @@ func TestTraceback(t *testing.T) {
 		})
 		_, stderr := converse(t, conn, fcgi.NewRecordReader(conn), "")
 		lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
-		tb, err := wsgi.ParseTraceback([]byte(lines[len(lines)-1]))
-		if err != nil {
-			t.Fatalf("%v in %q", err, stderr)
+		if !incident.HostLine([]byte(lines[len(lines)-1])) {
+			t.Fatalf("no line for programs at the end of %q", stderr)
+		}
+		tb := incident.Parse(lines[len(lines)-1] + "\n")
+		if tb == nil {
+			t.Fatalf("nothing is found in %q", lines[len(lines)-1])
 		}
 		if lines[0] != "Traceback (most recent call last):" {
 			t.Errorf("the traceback for people begins with %q", lines[0])
@@ -55,25 +58,4 @@ func TestTraceback(t *testing.T) {
 			t.Errorf("dev %v: local variable %q, want %q", dev, got, want)
 		}
 	}
-}
-
-func TestParseTracebackRefuses(t *testing.T) {
-	for _, line := range []string{"", "frontd-traceback:", "Traceback", wsgi.TracebackPrefix, wsgi.TracebackPrefix + "{}",
-		wsgi.TracebackPrefix + `{"type":5}`, wsgi.TracebackPrefix + `{"type":"A"} x`} {
-		if tb, err := wsgi.ParseTraceback([]byte(line)); err == nil {
-			t.Errorf("%q is %+v", line, tb)
-		}
-	}
-	if _, err := wsgi.ParseTraceback([]byte("ValueError: x")); !errors.Is(err, wsgi.ErrNoTraceback) {
-		t.Errorf("another line: %v", err)
-	}
-}
-
-func FuzzParseTraceback(f *testing.F) {
-	f.Add([]byte(wsgi.TracebackPrefix + `{"type": "A", "message": "b", "frames": [{"file": "c", "line": 1}], "cause": {"type": "D"}}` + "\n"))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		if tb, err := wsgi.ParseTraceback(line); err == nil && (tb == nil || tb.Type == "") {
-			t.Errorf("%q gave %+v", line, tb)
-		}
-	})
 }

@@ -48,7 +48,8 @@ type Options struct {
 	// protocol of supervisor/template.go on descriptor 0, in the place of serving.
 	Template bool
 	// Tracebacks has each uncaught exception told once more on the request's
-	// FCGI_STDERR, as a line for ParseTraceback. For a web server that takes it out.
+	// FCGI_STDERR for programs, as a line that begins with "frontd-traceback: ": for a
+	// web server that takes it out.
 	Tracebacks bool
 }
 
