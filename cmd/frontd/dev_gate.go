@@ -68,6 +68,10 @@ func (f *draft) gate(next http.Handler) http.Handler {
 				return
 			}
 			front.ExchangeOf(r).News = news
+			own := &refreshing{ResponseWriter: w, news: news}
+			next.ServeHTTP(own, r)
+			own.end()
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
