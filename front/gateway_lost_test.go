@@ -3,6 +3,7 @@ package front
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -92,7 +93,7 @@ type seenEnd struct {
 
 func (s *seenEnd) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // which is of this side
 		s.once.Do(func() { close(s.end) })
 	}
 	return n, err
