@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -145,6 +148,15 @@ func TestTermTwice(t *testing.T) {
 		if twice {
 			r.Signal(syscall.SIGTERM)
 		} else {
+			// Said before anything is done: connections know of it once the listener is closed.
+			counterpart.Await(t, "the listener's end", patience, func() error {
+				c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+				if err != nil {
+					return nil
+				}
+				c.Close()
+				return errors.New("it accepts")
+			})
 			fmt.Fprint(conn, "!")
 		}
 		answer, err := io.ReadAll(conn)
