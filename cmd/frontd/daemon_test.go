@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -110,13 +111,19 @@ func configure(t testing.TB, dir, text string) []string {
 	return []string{"-c", path}
 }
 
-// write writes a file whole: a reader sees the old one or the new one.
+// write writes a file whole: a reader sees the old one or the new one. It may be
+// a program, which cannot be run while anybody has it open for writing ("text file
+// busy"): also a process that another test has just forked and that has yet to
+// become another program.
 func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path+".new", []byte(text), 0o755); err != nil {
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(path+".new", []byte(text), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {

@@ -11,11 +11,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 // A load is clients that ask without a pause until they are told to stop.
 type load struct {
 	total  atomic.Int64
+	each   []atomic.Int64 // answers, by client
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -29,11 +32,12 @@ type load struct {
 // with the wanted body is a failure.
 func startLoad(t testing.TB, c *http.Client, clients int, method, url, body, want string) *load {
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{cancel: cancel}
-	for range clients {
+	l := &load{cancel: cancel, each: make([]atomic.Int64, clients)}
+	for i := range clients {
 		l.wg.Go(func() { // stop waits for it
 			for ctx.Err() == nil {
 				l.one(ctx, c, method, url, body, want)
+				l.each[i].Add(1)
 			}
 		})
 	}
@@ -69,6 +73,21 @@ func (l *load) one(ctx context.Context, c *http.Client, method, url, body, want 
 func (l *load) stop() {
 	l.cancel()
 	l.wg.Wait()
+}
+
+// round waits until each client has an answer to what it has asked for: none of
+// the requests under way now is any more.
+func (l *load) round(t testing.TB) {
+	t.Helper()
+	for i := range l.each {
+		n := l.each[i].Load()
+		counterpart.Await(t, fmt.Sprintf("an answer for client %d", i), patience, func() error {
+			if l.each[i].Load() == n {
+				return errors.New("none")
+			}
+			return nil
+		})
+	}
 }
 
 // awaitMore waits until n more requests have been answered: that the load is

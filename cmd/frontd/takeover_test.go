@@ -158,6 +158,7 @@ func TestKillStorm(t *testing.T) {
 		<-tick.C
 		if !long() {
 			r.awaitServing(a.name, a.workers) // a machine that starts none in time leaves nobody to repeat at
+			get.round(t)                      // nor is a request to be under way over three kills
 		}
 		s := r.status()
 		if pids, err := servingPIDs(s, a.name); err == nil && len(pids) > 0 {
