@@ -52,6 +52,9 @@ func Explain(routes []Route, method string, u *url.URL) (Explanation, error) {
 			return e, err
 		}
 		if why == "" {
+			if err := routes[i].goneAround(routes, x); err != nil {
+				return e, err
+			}
 			e.Why, e.Taken = append(e.Why, "taken"), i
 			e.run(&routes[i], r, x)
 			return e, nil
@@ -59,6 +62,25 @@ func Explain(routes []Route, method string, u *url.URL) (Explanation, error) {
 		e.Why = append(e.Why, why)
 	}
 	return e, nil
+}
+
+// goneAround is the error where the router refuses what it would take: see there.
+func (rt *Route) goneAround(routes []Route, x *Exchange) error {
+	if !x.EncodedSlash {
+		return nil
+	}
+	decoded := *x
+	decoded.routePath = mergeSlashes(x.Path)
+	for i := range routes {
+		if why, err := routes[i].whyNot(&decoded); why != "" || err != nil {
+			continue // an error was told, or is when its turn comes
+		}
+		if &routes[i] == rt {
+			return nil
+		}
+		return fmt.Errorf("refused with %d: an encoded slash that leads around the route for %s", BadRequest.Status(), pathText(routes[i].Path))
+	}
+	return fmt.Errorf("refused with %d: an encoded slash that leads around the routes", BadRequest.Status())
 }
 
 // whyNot says why a route does not take a request; "" is that it does.

@@ -3,6 +3,7 @@ package front
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 )
 
@@ -12,10 +13,11 @@ func TestEncodedSlashLeadsAroundNoRoute(t *testing.T) {
 	served := ""
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { served = ExchangeOf(r).Path })
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) })
-	h, err := New(Config{Log: quiet, Routes: []Route{
+	routes := []Route{
 		{Path: "/admin/", Handler: guarded}, {Path: "/api/admin/users", Handler: guarded}, {Path: "= /exact/one", Handler: guarded},
 		{Path: "/api/", Handler: app}, {Path: "/", Handler: app},
-	}})
+	}
+	h, err := New(Config{Log: quiet, Routes: routes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +37,13 @@ func TestEncodedSlashLeadsAroundNoRoute(t *testing.T) {
 		h.ServeHTTP(w, httptest.NewRequest("GET", c.target, nil))
 		if w.Code != c.status || served != c.served {
 			t.Errorf("%s: %d, the application saw %q; want %d and %q", c.target, w.Code, served, c.status, c.served)
+		}
+		u, err := url.Parse(c.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Explain(routes, "GET", u); (err != nil) != (c.status == 400) {
+			t.Errorf("%s is explained with error %v", c.target, err)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import traceback
 # Begins the line that tells of an exception once more, as a JSON object:
 # "type", "message", "frames" from the outermost to the innermost, each with
 # "file", "line", "function", "code" and, in development, "locals"; "cause" is the
-# exception before it, of the same form. ParseTraceback in app/wsgi reads it.
+# exception before it, of the same form. Parse in the package incident reads it.
 LINE_PREFIX = "frontd-traceback: "
 # What a line may hold. Of more frames the middle is left out.
 MAX_FRAMES = 60
