@@ -2,8 +2,6 @@ package incident
 
 import (
 	"encoding/json"
-	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -26,8 +24,9 @@ func (i *Incident) clean(r *Redactor, locals bool) {
 	values := i.secretValues(r)
 	text := func(s string) string { return r.Text(values.Replace(s)) }
 	i.Detail = clip(text(i.Detail), maxMessage)
-	i.Stderr = text(tail(withoutHostLines(i.Stderr), maxText))
-	i.Raw = text(tail(withoutHostLines(i.Raw), maxText))
+	// What is cut in two where the end begins is no more known for a secret: that goes too.
+	end := func(s string) string { return tail(text(tail(withoutHostLines(s), maxText+maxValue)), maxText) }
+	i.Stderr, i.Raw = end(i.Stderr), end(i.Raw)
 	if i.Raw == i.Stderr {
 		i.Raw = "" // once is enough
 	}
@@ -83,65 +82,6 @@ func (q *Request) header(name string) string {
 		}
 	}
 	return ""
-}
-
-// secretValues replaces what stands behind secret names in the request.
-func (i *Incident) secretValues(r *Redactor) *strings.Replacer {
-	var found []string
-	add := func(name, value string) {
-		if value = strings.TrimSpace(value); r.Secret(name) && len(value) >= minValue && value != Removed {
-			found = append(found, value)
-			if plain := unescape(value); plain != value && len(plain) >= minValue {
-				found = append(found, plain)
-			}
-		}
-	}
-	if q := i.Request; q != nil {
-		for _, h := range q.Headers {
-			add(h.Name, h.Value)
-			if strings.EqualFold(h.Name, "Authorization") {
-				_, credentials, _ := strings.Cut(h.Value, " ")
-				add(h.Name, credentials)
-			}
-			if strings.EqualFold(h.Name, "Cookie") {
-				for crumb := range strings.SplitSeq(h.Value, ";") {
-					_, value, _ := strings.Cut(crumb, "=")
-					add(h.Name, value)
-				}
-			}
-		}
-		_, query, _ := strings.Cut(q.URL, "?")
-		pairs := []string{query}
-		if strings.Contains(strings.ToLower(q.header("Content-Type")), "urlencoded") {
-			pairs = append(pairs, q.Body)
-		}
-		for _, s := range pairs {
-			for pair := range strings.FieldsFuncSeq(s, func(c rune) bool { return c == '&' || c == ';' }) {
-				name, value, _ := strings.Cut(pair, "=")
-				add(name, unescape(value))
-			}
-		}
-		if u, err := url.Parse(q.URL); err == nil && u.User != nil {
-			password, _ := u.User.Password()
-			add("password", password)
-		}
-		if strings.HasPrefix(strings.TrimSpace(q.Body), "{") {
-			var fields map[string]any
-			if json.Unmarshal([]byte(q.Body), &fields) == nil {
-				for name, value := range fields {
-					if s, ok := value.(string); ok {
-						add(name, s)
-					}
-				}
-			}
-		}
-	}
-	slices.SortFunc(found, func(a, b string) int { return len(b) - len(a) }) // the longest first
-	var pairs []string
-	for _, value := range slices.Compact(found) {
-		pairs = append(pairs, value, Removed)
-	}
-	return strings.NewReplacer(pairs...)
 }
 
 // cleanLines cleans lines together: a private key has several. The list may be

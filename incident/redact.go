@@ -16,7 +16,11 @@ const Removed = "[removed]"
 var secretWords = []string{
 	"pass", "pwd", "secret", "token", "key", "auth", "session", "sessid", "csrf", "xsrf", "card", "cvv", "cvc",
 	"credential", "cookie", "jwt", "bearer", "signature", "otp", "ssn", "iban", "private",
+	"kennwort", "wachtwoord", "motdepasse", "contrase", "senha",
 }
+
+// secretNames are too short to be looked for within others.
+var secretNames = []string{"sig", "pin", "sid"}
 
 // plainNames would be taken for secrets' by a word in them, and are too common
 // and too plain for that.
@@ -61,7 +65,7 @@ func (r *Redactor) isSecret(name string) bool {
 		return false // "KeyError: 'colour'" names no secret
 	}
 	within := func(word string) bool { return strings.Contains(name, word) }
-	return slices.ContainsFunc(secretWords, within) || slices.ContainsFunc(r.hide, within)
+	return slices.Contains(secretNames, name) || slices.ContainsFunc(secretWords, within) || slices.ContainsFunc(r.hide, within)
 }
 
 // plain is a name's letters and digits in lower case.

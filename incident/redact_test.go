@@ -1,6 +1,8 @@
 package incident
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -45,7 +47,29 @@ func TestSecretsAreRemoved(t *testing.T) {
 		{"text, a key", r.Text("-----BEGIN RSA PRIVATE KEY-----\n" + secret + "\n-----END RSA PRIVATE KEY-----")},
 		{"text, half a key", r.Text("-----BEGIN PRIVATE KEY-----\n" + secret)},
 		{"text, a web token", r.Text("got eyJhbGciOiJI.eyJ" + secret + ".abc")},
+		{"text, PHP's var_dump", r.Text("[\"password\"]=>\n  string(8) \"" + secret + "\"")},
+		{"text, pairs", r.Text("ImmutableMultiDict([('user', 'a'), ('password', '" + secret + "')])")},
+		{"text, a header in a list", r.Text("('Set-Cookie', 'sid=" + secret + "; Path=/')")},
+		{"text, Go's way to a database", r.Text("ann:" + secret + "@tcp(127.0.0.1:3306)/db")},
+		{"text, a URL with @ in it", r.Text("postgres://u:p@" + secret + "@h/db")},
+		{"text, a URL with / in it", r.Text("postgres://u:p/" + secret + "@h/db")},
+		{"text, CDATA", r.Text("<password><![CDATA[" + secret + "]]></password>")},
+		{"text, named by an attribute", r.Text("<field name='password' value='" + secret + "'/><field name=\"pin\">" + secret + "</field>")},
+		{"text, named by the value beside", r.Text(`{"name": "password", "value": "` + secret + `"}`)},
+		{"JSON, named by the value beside", r.value(`[{"key":"password","value":"` + secret + `"}]`)},
+		{"text, an option", r.Text("mysql --password " + secret + " -u x")},
+		{"text, curl's option", r.Text("curl -u ann:" + secret + " http://h")},
+		{"text, SQL", r.Text("ALTER USER ann IDENTIFIED BY '" + secret + "'")},
+		{"text, another quoting", r.Text(`password="""a "` + secret + `" b"""`)},
+		{"text, another alphabet", r.Text("ｐａｓｓｗｏｒｄ=" + secret + " passwörd: " + secret)},
+		{"text, an arrow", r.Text("password -> " + secret)},
+		{"text, the end of a key", r.Text("MIIEvQIBADAN\n" + secret + "\n-----END PRIVATE KEY-----")},
+		{"text, PGP's key", r.Text("-----BEGIN PGP PRIVATE KEY BLOCK-----\n" + secret + "\n-----END PGP PRIVATE KEY BLOCK-----")},
 		{"code", r.Code(`connect(user="x", password="` + secret + `")`)},
+		{"code, Go", r.Code(`password := "` + secret + `"`)},
+		{"code, raw", r.Code("password := `" + secret + "`")},
+		{"code, a default", r.Code(`os.environ.get("PASSWORD", "` + secret + `")`)},
+		{"code, a prefix", r.Code(`password=rf"` + secret + `"`)},
 	} {
 		if strings.Contains(c.got, "hunter2") || strings.Contains(c.got, "Xk9") {
 			t.Errorf("%s: %s", c.why, c.got)
@@ -93,12 +117,64 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// What the request calls a secret is one wherever else it stands.
+func TestSecretsOfTheRequestElsewhere(t *testing.T) {
+	field := func(name, value string) []Field { return []Field{{name, value}} }
+	for _, c := range []struct {
+		why     string
+		query   string
+		headers []Field
+		body    string
+	}{
+		{"query", "?a=b&token=" + secret, nil, ""},
+		{"cookie in quotes", "", field("Cookie", `a="`+secret+`"`), ""},
+		{"cookie, encoded", "", field("Cookie", "a="+strings.ReplaceAll(secret, "-", "%2D")), ""},
+		{"Basic", "", field("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("ann:"+secret))), ""},
+		{"form", "", field("Content-Type", "application/x-www-form-urlencoded"), "%70assword=" + secret},
+		{"form of no type", "", nil, "a=b&password=" + secret},
+		{"multipart", "", field("Content-Type", "multipart/form-data; boundary=B"), "--B\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n" + secret + "\r\n--B--\r\n"},
+		{"JSON", "", field("Content-Type", "application/json"), `{"user":{"password":"` + secret + `"}}`},
+		{"JSON, a list", "", nil, `[{"tokens":["` + secret + `"]}]`},
+		{"JSON, cut", "", nil, `{"password":"` + secret + `","x":[1`},
+		{"JSON within JSON", "", nil, `{"payload":"{\"password\":\"` + secret + `\"}"}`},
+		{"XML", "", field("Content-Type", "text/xml"), "<a><password>" + secret + "</password></a>"},
+		{"XML, CDATA", "", nil, "<a><password><![CDATA[" + secret + "]]></password></a>"},
+	} {
+		i := &Incident{
+			Detail: secret, Stderr: "no user " + secret + " here", Stacks: []string{secret}, LastLines: []string{secret}, InFlight: []string{secret},
+			Traceback: &Traceback{Message: "no " + secret, Frames: []Frame{{Code: "x = '" + secret + "'"}}},
+			Request:   &Request{URL: "http://h/" + c.query, Headers: c.headers, Body: c.body},
+		}
+		i.clean(NewRedactor(), true)
+		b, err := json.Marshal(i)
+		if err != nil || strings.Contains(string(b), "hunter2") {
+			t.Errorf("%s: %s, %v", c.why, b, err)
+		}
+		if !strings.Contains(i.Stderr, "no user "+Removed+" here") {
+			t.Errorf("%s: stderr %q", c.why, i.Stderr)
+		}
+	}
+}
+
+// A secret that stands where a long text is cut is gone, too.
+func TestSecretAtTheCut(t *testing.T) {
+	for shift := range len(secret) + len("password=") {
+		i := &Incident{Stderr: strings.Repeat("x", 100) + " password=" + secret + " " + strings.Repeat("y", maxText-shift)}
+		i.clean(NewRedactor(), false)
+		if strings.Contains(i.Stderr, "Xk9") {
+			t.Fatalf("%d bytes of it were left: %.40q", shift, i.Stderr)
+		}
+	}
+}
+
 func TestPlainStays(t *testing.T) {
 	r := NewRedactor()
 	for _, s := range []string{
 		"KeyError: 'colour'", "at main.pl line 12.", "ZeroDivisionError: division by zero",
 		`{"user": "ann", "n": 12, "list": [1, 2]}`, "GET /a?b=c&d=e", "user=ann author=bob", "File \"/srv/app.py\", line 3, in view",
 		"order 20261121 of 1234567", "<a>b</a>", "def login(user, password):", "phone 0049 30 1234567",
+		"invalid literal for int() with base 10: 'x', 'y'", "ls -l --color auto", "<p class=\"a\">b</p>", "a -> b", `{"name": "ann", "value": "1"}`,
+		"https://h/users/@ann", "the pinned design is signed",
 	} {
 		if got := r.Text(s); got != s {
 			t.Errorf("%q became %q", s, got)

@@ -6,17 +6,20 @@ import (
 )
 
 var (
-	// A name, maybe in quotes, which may be escaped, and what sets it to a value.
-	assignment = regexp.MustCompile(`([\w.$%+\[\]-]+)(\\?["']?\]?\s*(?:=>|[:=])\s*)`)
+	// A name, maybe in quotes, which may be escaped, and what sets it to a value;
+	// or, as pairs are printed, two texts in quotes beside each other.
+	assignment = regexp.MustCompile(`([\w\x{80}-\x{10ffff}.$%+\[\]-]+)(\\?["']?\]?\s*(?:=>|->|[:=]=?=?)\s*)`)
+	pairing    = regexp.MustCompile(`([\w\x{80}-\x{10ffff}.$%+\[\]-]+)(\\?["']\s*,\s*)`)
 	// A whole header line of credentials, with more than one word.
 	credentials = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|cookie|set-cookie)(["']?\s*[:=]\s*["']?)[^\r\n"']+`)
 	schemes     = regexp.MustCompile(`(?i)\b(bearer|basic|digest|negotiate)(\s+)[A-Za-z0-9+/._~=-]{8,}`)
-	userinfo    = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]{1,20}://)[^/\s@"'<>]+@`)
-	element     = regexp.MustCompile(`<([\w:.-]+)([^<>]*)>([^<]+)</`)
+	userinfo    = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]{1,20}://)(?:[^/\s"'<>]+|[^/\s:@"'<>]*:[^\s"'<>@]+)@`)
 	// Secrets known by their looks: JSON Web Tokens, cloud and forge keys.
 	looks = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abprs]-[\w-]{10,}|\bsk_(?:live|test)_\w{8,}`)
-	pem   = regexp.MustCompile(`(?s)-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`)
-	digit = regexp.MustCompile(`\b\d(?:[ -]?\d){12,18}\b`)
+	pem   = regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)`)
+	// The end of one whose beginning was cut off.
+	pemEnd = regexp.MustCompile(`(?m)(?:^[A-Za-z0-9+/=-]+\s*\n)*^-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----`)
+	digit  = regexp.MustCompile(`\b\d(?:[ -]?\d){12,18}\b`)
 )
 
 // Text returns free text, as a log line or a message, without what looks like
@@ -28,17 +31,10 @@ func (r *Redactor) Text(s string) string {
 	s = r.looking(s)
 	s = credentials.ReplaceAllString(s, "${1}${2}"+Removed)
 	s = schemes.ReplaceAllString(s, "${1}${2}"+Removed)
+	s = r.commands(s)
+	s = r.named(s)
 	s = r.assigned(s, false)
-	if strings.Contains(s, "</") {
-		s = element.ReplaceAllStringFunc(s, func(m string) string {
-			p := element.FindStringSubmatch(m)
-			if !r.Secret(p[1]) {
-				return m
-			}
-			return "<" + p[1] + p[2] + ">" + Removed + "</"
-		})
-	}
-	return s
+	return r.markup(s)
 }
 
 // Code returns a line of source without the literals that look like secrets.
@@ -48,8 +44,13 @@ func (r *Redactor) Code(s string) string {
 
 func (r *Redactor) looking(s string) string {
 	s = pem.ReplaceAllString(s, Removed)
+	if strings.Contains(s, "-----END ") {
+		s = pemEnd.ReplaceAllString(s, Removed)
+	}
 	s = looks.ReplaceAllString(s, Removed)
-	s = userinfo.ReplaceAllString(s, "${1}"+Removed+"@")
+	if strings.Contains(s, "://") {
+		s = userinfo.ReplaceAllString(s, "${1}"+Removed+"@")
+	}
 	return digit.ReplaceAllStringFunc(s, func(m string) string {
 		if luhn(m) {
 			return Removed
@@ -61,9 +62,18 @@ func (r *Redactor) looking(s string) string {
 // assigned takes out what secret names are set to: all of it, or only what is
 // in quotes, as source code sets names to expressions.
 func (r *Redactor) assigned(s string, quoted bool) string {
+	s = r.behind(assignment, s, quoted)
+	if strings.Contains(s, `",`) || strings.Contains(s, `',`) {
+		s = r.behind(pairing, s, true)
+	}
+	return s
+}
+
+// behind takes out what stands behind secret names.
+func (r *Redactor) behind(names *regexp.Regexp, s string, quoted bool) string {
 	var b strings.Builder
 	done := 0
-	for _, m := range assignment.FindAllStringSubmatchIndex(s, -1) {
+	for _, m := range names.FindAllStringSubmatchIndex(s, -1) {
 		if m[0] < done || !r.Secret(s[m[2]:m[3]]) {
 			continue
 		}
@@ -84,15 +94,21 @@ func valueLength(s string, quoted bool) int {
 	if strings.HasPrefix(strings.TrimLeft(s, `\"'`), Removed) {
 		return 0
 	}
-	i := 0
-	if len(s) > 1 && strings.IndexByte("bur", s[0]) >= 0 && (s[1] == '"' || s[1] == '\'') {
-		i = 1
+	i := typed(s)
+	for n := 0; n < 2 && i+1 < len(s) && strings.IndexByte("bBfFrRuU", s[i]) >= 0 && strings.IndexByte(`"'bBfFrRuU`, s[i+1]) >= 0; n++ {
+		i++ // b"", rb""
 	}
 	escaped := strings.HasPrefix(s[i:], `\`)
 	if escaped {
 		i++
 	}
-	if i < len(s) && (s[i] == '"' || s[i] == '\'') {
+	if i+2 < len(s) && (s[i:i+3] == `"""` || s[i:i+3] == "'''") {
+		if end := strings.Index(s[i+3:], s[i:i+3]); end >= 0 {
+			return i + 3 + end + 3
+		}
+		return len(s)
+	}
+	if i < len(s) && strings.IndexByte("\"'`", s[i]) >= 0 {
 		quote := s[i]
 		for i++; i < len(s); i++ {
 			switch {
@@ -113,6 +129,19 @@ func valueLength(s string, quoted bool) int {
 		return n
 	}
 	return len(s)
+}
+
+// typed is the length of what PHP's var_dump has before a text: string(8).
+func typed(s string) int {
+	rest, ok := strings.CutPrefix(s, "string(")
+	if !ok {
+		return 0
+	}
+	digits := strings.TrimLeft(rest, "0123456789")
+	if !strings.HasPrefix(digits, `) "`) {
+		return 0
+	}
+	return len(s) - len(digits) + len(") ")
 }
 
 // luhn says whether digits are a payment card's number (ISO/IEC 7812-1 annex B).
