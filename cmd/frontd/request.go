@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -176,7 +177,7 @@ func exchange(ctx context.Context, nc net.Conn, req *gofast.Request, stdout, std
 		defer close(drained)
 		resp.WriteTo(discard{}, io.Discard)
 	}()
-	err = printAnswer(pr, stdout, stderr)
+	err = printAnswer(pr, &conn.id, stdout, stderr)
 	pr.CloseWithError(io.ErrClosedPipe)
 	nc.Close()
 	if ctx.Err() != nil {
@@ -189,8 +190,9 @@ func exchange(ctx context.Context, nc net.Conn, req *gofast.Request, stdout, std
 	return err
 }
 
-// printAnswer prints what an application sends until it ends the request.
-func printAnswer(r io.Reader, stdout, stderr io.Writer) error {
+// printAnswer prints what an application sends until it ends the request, whose
+// id is known before anything is sent. A record of another one is no part of it.
+func printAnswer(r io.Reader, id *atomic.Uint32, stdout, stderr io.Writer) error {
 	rr := fcgi.NewRecordReader(r)
 	for {
 		h, err := rr.Next()
@@ -198,6 +200,9 @@ func printAnswer(r io.Reader, stdout, stderr io.Writer) error {
 			return fmt.Errorf("the connection ended before the request did: %w", err)
 		}
 		out := io.Discard
+		if known := h.Type == fcgi.TypeStdout || h.Type == fcgi.TypeStderr || h.Type == fcgi.TypeEndRequest; known && uint32(h.ID) != id.Load() {
+			return fmt.Errorf("%v of request %d in the answer to request %d (FastCGI §3.3)", h.Type, h.ID, id.Load())
+		}
 		switch h.Type {
 		case fcgi.TypeStdout:
 			out = stdout
@@ -240,6 +245,14 @@ func printEnd(rr *fcgi.RecordReader, h fcgi.Header, stderr io.Writer) error {
 type watchedConn struct {
 	net.Conn
 	copy *io.PipeWriter
+	id   atomic.Uint32 // of the request, as its first record has it
+}
+
+func (c *watchedConn) Write(p []byte) (int, error) {
+	if len(p) >= 4 {
+		c.id.CompareAndSwap(0, uint32(p[2])<<8|uint32(p[3]))
+	}
+	return c.Conn.Write(p)
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
