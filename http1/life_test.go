@@ -100,6 +100,7 @@ func TestClientThatLeaves(t *testing.T) {
 		if took := <-ended; took != time.Hour {
 			t.Errorf("a request behind it: ended after %v", took)
 		}
+		synctest.Wait() // its answer is written, or the next would not be served
 		c.Close()
 		<-ended
 	})
