@@ -256,9 +256,6 @@ func (r *record) line(w Worker, stream string, line []byte) {
 	r.change = make(chan struct{})
 }
 
-// patience is how long tests wait for what has to come, on a busy machine too.
-const patience = time.Minute
-
 // wantEvents waits for n events of a kind and returns the n-th.
 func (r *record) wantEvents(why string, kind EventKind, n int) Event {
 	r.t.Helper()

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// patience is how long tests wait for what has to come, on a busy machine too.
+const patience = time.Minute
+
 // readAll passes what write wrote through a lineReader, until the pipe's end.
 func readAll(t *testing.T, write func(w io.Writer)) (lines []string) {
 	t.Helper()
