@@ -40,6 +40,7 @@ const (
 	ExpectationFailed   Cause = "expectation-failed"   // Expect other than 100-continue
 	VersionUnsupported  Cause = "version-unsupported"  // neither HTTP/1.0, 1.1 nor 2
 	LengthRequired      Cause = "length-required"      // the application cannot do without CONTENT_LENGTH
+	RedirectLoop        Cause = "redirect-loop"        // the application led from path to path within the site too often
 	UpstreamUnreachable Cause = "upstream-unreachable" // no connection to the FastCGI server
 	Exhausted           Cause = "exhausted"            // frontd has no descriptor or port left to reach a worker with
 	SpoolFailed         Cause = "spool-failed"         // no room to spool the body
@@ -52,7 +53,7 @@ const (
 var Causes = []Cause{
 	QueueTimeout, QueueFull, WorkerDied, RequestTimeout, BadResponse, BodyTooLarge, HeadTooLarge, TooSlow, BadRequest,
 	NoRoute, StartFailed, ClientGone, NotFound, Forbidden, Unauthorized, RateLimited, MethodNotAllowed, TargetTooLong, ExpectationFailed,
-	VersionUnsupported, LengthRequired, UpstreamUnreachable, Exhausted, SpoolFailed, SessionFailed, ShuttingDown, Internal,
+	VersionUnsupported, LengthRequired, RedirectLoop, UpstreamUnreachable, Exhausted, SpoolFailed, SessionFailed, ShuttingDown, Internal,
 }
 
 // StatusClientGone is what the log shows when the client went away: nginx's
@@ -99,7 +100,7 @@ func (c Cause) Status() int {
 		return http.StatusHTTPVersionNotSupported
 	case SpoolFailed:
 		return http.StatusInsufficientStorage
-	case Internal:
+	case Internal, RedirectLoop:
 	}
 	return http.StatusInternalServerError
 }

@@ -30,7 +30,7 @@ func TestCauses(t *testing.T) {
 		{NoRoute, "no-route", 404, false, ""}, {StartFailed, "start-failed", 503, false, "5"}, {NotFound, "not-found", 404, false, ""},
 		{Forbidden, "forbidden", 403, false, ""}, {MethodNotAllowed, "method-not-allowed", 405, false, ""}, {TargetTooLong, "target-too-long", 414, true, ""},
 		{ExpectationFailed, "expectation-failed", 417, true, ""}, {VersionUnsupported, "version-unsupported", 505, true, ""},
-		{LengthRequired, "length-required", 411, true, ""}, {UpstreamUnreachable, "upstream-unreachable", 502, false, ""},
+		{LengthRequired, "length-required", 411, true, ""}, {RedirectLoop, "redirect-loop", 500, false, ""}, {UpstreamUnreachable, "upstream-unreachable", 502, false, ""},
 		{Exhausted, "exhausted", 503, false, "1"},
 		{SpoolFailed, "spool-failed", 507, true, ""}, {ShuttingDown, "shutting-down", 503, true, "1"}, {Internal, "internal", 500, false, ""},
 	} {

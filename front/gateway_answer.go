@@ -108,7 +108,7 @@ func (c *call) redirect(resp *fcgi.Response) {
 		c.w.WriteHeader(http.StatusFound)
 		return
 	case x.redirects > maxLocalRedirects:
-		Fail(c.w, c.r, BadResponse, fmt.Sprintf("more than %d local redirects, the last to %.100q", maxLocalRedirects, target))
+		Fail(c.w, c.r, RedirectLoop, fmt.Sprintf("more than %d local redirects, the last to %.100q", maxLocalRedirects, target))
 		return
 	}
 	r := localRequest(c.r)

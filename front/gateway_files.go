@@ -76,7 +76,7 @@ func (c *call) accelerate(resp *fcgi.Response, target string) {
 	x.redirects++
 	if x.redirects > maxLocalRedirects {
 		c.giveUp(resp)
-		Fail(c.w, c.r, BadResponse, fmt.Sprintf("more than %d internal redirects, the last to %.100q", maxLocalRedirects, target))
+		Fail(c.w, c.r, RedirectLoop, fmt.Sprintf("more than %d internal redirects, the last to %.100q", maxLocalRedirects, target))
 		return
 	}
 	r := fileRequest(c.r)

@@ -357,9 +357,9 @@ func TestGatewayLocalRedirect(t *testing.T) {
 	if resp, body := fetch(t, newReq(t, "POST", url+"/from", strings.NewReader("form"))); resp.StatusCode != 200 || body != `GET /to?a=b ""` {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
-	for _, path := range []string{"/loop", "/out"} {
-		if resp, _ := fetch(t, newReq(t, "GET", url+path, nil)); resp.StatusCode != 502 {
-			t.Errorf("%s: %d", path, resp.StatusCode)
+	for path, status := range map[string]int{"/loop": 500, "/out": 502} {
+		if resp, _ := fetch(t, newReq(t, "GET", url+path, nil)); resp.StatusCode != status {
+			t.Errorf("%s: %d, want %d", path, resp.StatusCode, status)
 		}
 	}
 }

@@ -198,7 +198,7 @@ func kindOf(f *front.Failure, p *incident.Policy) incident.Kind {
 	switch {
 	case f.Panic != nil, x.Cause == front.Internal:
 		return incident.Panic
-	case x.Cause == front.WorkerDied, x.Cause == front.BadResponse:
+	case x.Cause == front.WorkerDied, x.Cause == front.BadResponse, x.Cause == front.RedirectLoop:
 		return incident.BadAnswer
 	case x.Cause == front.RequestTimeout:
 		return incident.Timeout
