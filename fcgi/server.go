@@ -98,7 +98,8 @@ type Server struct {
 	inFlight  int
 	closed    chan struct{} // closed by Shutdown and Close; made by init
 	stopping  bool
-	changed   chan struct{} // closed when a connection has gone; nil if nobody waits for that
+	cut       bool          // by Close: nothing is finished
+	changed   chan struct{} // closed when a connection or a listener has gone; nil if nobody waits for that
 }
 
 func orDefault[T ~int | ~int64](v, instead T) T {
@@ -220,7 +221,7 @@ func (s *Server) waitForSlot() error {
 	}
 }
 
-// changedLocked returns a channel that is closed when a connection has gone.
+// changedLocked returns a channel that is closed when a connection or a listener has gone.
 func (s *Server) changedLocked() chan struct{} {
 	if s.changed == nil {
 		s.changed = make(chan struct{})
@@ -237,13 +238,17 @@ func (s *Server) admit(nc net.Conn) {
 	}
 	c := newServerConn(s, nc)
 	s.mu.Lock()
-	if s.stopping {
+	if s.cut {
 		s.mu.Unlock()
 		nc.Close()
 		return
 	}
+	late := s.stopping
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
+	if late { // accepted as Shutdown began: its request may be on its way as on any other
+		c.drain()
+	}
 	go c.serve()
 	// Its end goes to removeConn, which Shutdown waits for.
 }
@@ -264,6 +269,10 @@ func (s *Server) removeConn(c *serverConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.tellChangedLocked()
+}
+
+func (s *Server) tellChangedLocked() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
@@ -286,6 +295,7 @@ func (s *Server) removeListener(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
+	s.tellChangedLocked()
 }
 
 func (s *Server) isClosed() bool {
@@ -345,16 +355,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // cancels the contexts of the requests. It does not wait for their handlers to
 // return: Shutdown does, also after Close.
 func (s *Server) Close() error {
+	s.mu.Lock()
+	s.cut = true
+	s.mu.Unlock()
 	for _, c := range s.stop() {
 		c.fail(ErrServerClosed)
 	}
 	return nil
 }
 
+// waitGone waits for the listeners' loops too, which may have a connection in hand.
 func (s *Server) waitGone(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		if len(s.conns) == 0 {
+		if len(s.conns) == 0 && len(s.listeners) == 0 {
 			s.mu.Unlock()
 			return nil
 		}

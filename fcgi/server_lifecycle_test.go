@@ -106,6 +106,47 @@ func TestServerShutdownDeadline(t *testing.T) {
 	})
 }
 
+// A srvLateListener accepts one connection more as it is closed.
+type srvLateListener struct {
+	*srvListener
+	late net.Conn
+}
+
+func (l *srvLateListener) Accept() (net.Conn, error) {
+	nc, err := l.srvListener.Accept()
+	if err != nil && l.late != nil {
+		nc, err, l.late = l.late, nil, nil
+	}
+	return nc, err
+}
+
+// A connection that was accepted at the moment of the Shutdown is one like those
+// before: its web server knows of nothing, and would tell its client of an error.
+func TestServerShutdownWhileAccepting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		srv := &Server{Handler: srvSay("hello"), ErrorLog: t.Logf}
+		served, down := make(chan error, 1), make(chan error, 1)
+		go func() { served <- srv.Serve(&srvLateListener{newSrvListener(), theirs}) }()
+		// Its end goes to served.
+		synctest.Wait()
+		go func() { down <- srv.Shutdown(context.Background()) }()
+		// Its end goes to down.
+		synctest.Wait()
+		p := &srvPeer{t, ours, NewRecordReader(ours)}
+		p.send(srvGet(1, "/hello"))
+		p.want("the request that was under way", srvHello(1)...)
+		p.wantClosed("and then closed")
+		if err := <-down; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; err != ErrServerClosed {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
 // A srvFailingListener fails to accept a few times, then accepts nothing.
 type srvFailingListener struct {
 	*srvListener

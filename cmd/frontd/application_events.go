@@ -116,11 +116,17 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 	case e.Exit.Cause == supervisor.CauseStartFailed:
 		log.Debug("worker gone", said...) // its failing was told
 		return
-	case e.Exit.OK() || e.Exit.Killed == "" && e.Exit.Signal == syscall.SIGTERM:
+	case endedAsTold(e.Exit):
 		log.Info("worker gone", said...)
 		return
 	}
 	log.Warn("worker gone", said...)
+}
+
+// endedAsTold reports whether a worker ended well, or by the signal that asks it to:
+// many programs do nothing about that, and ours does not before it serves.
+func endedAsTold(x *supervisor.Exit) bool {
+	return x.OK() || x.Killed == "" && x.Signal == syscall.SIGTERM
 }
 
 // templateGone tells of the end of the process that workers are forked from.
