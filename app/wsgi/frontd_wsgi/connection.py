@@ -99,7 +99,11 @@ class Connection(Output):
 
     def partial(self):
         """Reports whether a request has begun to arrive."""
-        return self.request_id != 0
+        return self.request_id != 0 or not self.is_empty()
+
+    def is_new(self):
+        """Reports whether no request has come yet: one is on its way."""
+        return not self._answer_end
 
     def next_request(self):
         """Returns the params of the next request, or None if more must be

@@ -185,7 +185,10 @@ class Host:
         except Exception:  # a defect of the host's own costs a connection, not a thread
             log("connection closed:\n" + traceback.format_exc())
             alive = False
-        if not alive or connection.wants_close() or (self._stopping and not connection.partial()):
+        if not alive or connection.wants_close():
+            self._close(connection)
+            return
+        if self._stopping and not connection.partial() and not connection.is_new():
             self._close(connection)
             return
         self._idle[connection.fd] = connection
@@ -224,7 +227,7 @@ class Host:
         while self._idle.pop(connection.fd, None) is not None:  # the request is not all there
             poll = select.poll()
             poll.register(connection.fd, select.POLLIN)
-            if not poll.poll(PARTIAL_GRACE):
+            if not connection.partial() or not poll.poll(PARTIAL_GRACE):
                 self._close(connection)
                 return
             self._serve(connection)

@@ -13,7 +13,7 @@ import unittest
 
 from frontd_wsgi.host import Host
 
-from .client import PACKAGE, PATIENCE, begin, head, hosting, params, record, request
+from .client import PACKAGE, PATIENCE, Client, begin, head, hosting, params, record, request
 
 APP = '''
 import atexit, os, sys, threading
@@ -277,8 +277,8 @@ class Signals(unittest.TestCase):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
 
-    def host(self, threads):
-        server = Host(self.listener, None, {}, threads)
+    def host(self, threads, gateway=None):
+        server = Host(self.listener, gateway, {}, threads)
         for fd in (server._wake_read, server._wake_write, server._signals_read, server._signals_write):
             self.addCleanup(os.close, fd)
         server.take_signals()
@@ -294,6 +294,66 @@ class Signals(unittest.TestCase):
             watched = select.poll()
             watched.register(server._signals_read, select.POLLIN)
             self.assertTrue(watched.poll(PATIENCE * 1000), "the wait ends at once")
+
+    def test_one_that_comes_during_an_accept_costs_no_request(self):
+        """The web server knows of nothing and sends its request, whole or in pieces."""
+
+        class Gateway:
+            @staticmethod
+            def serve(connection, environ):
+                connection.finish(Errors(), b"Status: 200 OK\r\n\r\nhello")
+                return True
+
+        class Errors:
+            @staticmethod
+            def detach():
+                pass
+
+        class Listener:
+            def __init__(self, of, server):
+                self.of, self.server = of, server
+
+            def accept(self):
+                accepted = self.of.accept()
+                self.server.stop()
+                return accepted
+
+            def close(self):
+                pass  # the test's own, for the next host
+
+            def __getattr__(self, name):
+                return getattr(self.of, name)
+
+        for threads in (1, 3):
+            for pieces in (1, 2):
+                with self.subTest(threads=threads, pieces=pieces):
+                    server = self.host(threads, Gateway)
+                    server._listener = Listener(self.listener, server)
+                    client = Client(self.listener.getsockname())
+                    self.addCleanup(client.close)
+                    stopped = threading.Event()
+                    stop_listening = server._poller.stop_listening
+
+                    def stop():
+                        stop_listening()
+                        stopped.set()
+
+                    server._poller.stop_listening = stop
+                    results = []
+                    runs = threading.Thread(target=lambda: results.append(server.run()))
+                    runs.start()
+                    self.assertTrue(stopped.wait(PATIENCE))
+                    asked = request("/")
+                    client.send(asked[:4])
+                    if pieces == 1:
+                        client.send(asked[4:])
+                    else:
+                        client.send(asked[4:20])
+                        client.send(asked[20:])
+                    self.assertEqual(client.read_answer().body, b"hello")
+                    self.assertTrue(client.at_end())
+                    runs.join(PATIENCE)
+                    self.assertEqual(results, [0])
 
     def test_the_application_s_own_do_not_keep_the_host_awake(self):
         signal.signal(signal.SIGUSR1, lambda *_: None)
