@@ -27,13 +27,18 @@ type Upstream struct {
 	// the pool locked: it must not block or call back.
 	Limit uint64
 	Tired func()
+	// Doubted, if not nil, is called when the worker comes to be in doubt, see
+	// Suspect: whoever finds out that it lives may Trust it. It must not block.
+	Doubted func()
 
 	// Guarded by Pool.mu.
 	busy     int
 	used     uint64 // when it was given a request last, in requests of the pool
 	draining bool
 	removed  bool
-	doubts   int           // losses that it has not been cleared of, see Suspect
+	doubts   int           // while there are any, it gets no request: see Suspect and Borrow
+	losses   uint64        // of connections, as far as Suspect was told
+	doubt    *time.Timer   // not nil: it has not been cleared of the last of them
 	idle     chan struct{} // not nil: closed when busy comes to 0
 	served   uint64
 }

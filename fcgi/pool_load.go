@@ -3,25 +3,56 @@ package fcgi
 import "time"
 
 // doubtful is for how long a worker that has lost a connection gets no
-// request, unless it is known to be gone before: its socket outlives it, so
-// that what is sent there reaches its successor, which may not be ready.
+// request, unless it is known to live or to be gone before: its socket outlives
+// it, so that what is sent there reaches its successor, which may not be ready.
 const doubtful = 250 * time.Millisecond
 
 // Suspect says that u may have died: its connection was lost. It gets no
-// request for a moment. A death is told by Remove.
+// request for a moment, unless it is trusted before. A death is told by Remove.
 func (p *Pool) Suspect(u *Upstream) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if u.removed || u.draining {
+		p.mu.Unlock()
 		return
 	}
-	u.doubts++
-	time.AfterFunc(doubtful, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		u.doubts--
-		p.dispatchLocked()
-	})
+	u.losses++
+	loss, known := u.losses, u.doubt != nil
+	if known {
+		u.doubt.Stop()
+	} else {
+		u.doubts++
+	}
+	u.doubt = time.AfterFunc(doubtful, func() { p.Trust(u, loss) })
+	p.mu.Unlock()
+	if !known && u.Doubted != nil {
+		u.Doubted()
+	}
+}
+
+// Loss returns the number of the lost connection for which u is in doubt, 0 if
+// it is not.
+func (p *Pool) Loss(u *Upstream) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u.doubt == nil || u.removed {
+		return 0
+	}
+	return u.losses
+}
+
+// Trust says that u was seen to live after it had lost a connection, the one
+// with the number that Loss has returned: it gets requests again. Of one that was lost
+// since, this says nothing.
+func (p *Pool) Trust(u *Upstream, loss uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u.doubt == nil || u.losses != loss {
+		return
+	}
+	u.doubt.Stop()
+	u.doubt = nil
+	u.doubts--
+	p.dispatchLocked()
 }
 
 // Retire gives u no further request. What it has in hand goes on.

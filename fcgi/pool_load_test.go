@@ -46,6 +46,48 @@ func TestPoolParksWhileFailing(t *testing.T) {
 	})
 }
 
+// A worker in doubt that is seen to live gets requests at once, if it has lost no
+// other connection since it was asked.
+func TestPoolTrust(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p := NewPool(4)
+		told := 0
+		a := &Upstream{Capacity: 4, Doubted: func() { told++ }}
+		p.Add(a)
+		began := time.Now()
+		p.Trust(a, p.Loss(a)) // nothing is lost yet
+		p.Suspect(a)
+		first := p.Loss(a)
+		p.Suspect(a)
+		if told != 1 {
+			t.Errorf("told %d times that it is in doubt, want once until that is over", told)
+		}
+		waits := acquire(p, t.Context(), Turn{})
+		p.Trust(a, first)
+		synctest.Wait()
+		if p.Waiting() != 1 {
+			t.Error("it got a request, although it was asked before its last loss")
+		}
+		p.Trust(a, p.Loss(a))
+		if got := <-waits; got.u != a || time.Since(began) != 0 {
+			t.Errorf("seen to live: got %v, %v after %v, want it at once", got.u, got.err, time.Since(began))
+		}
+		if loss := p.Loss(a); loss != 0 {
+			t.Errorf("it is in no doubt any more, and that is called %d", loss)
+		}
+		time.Sleep(2 * doubtful) // the doubt that was ended ends nothing more
+		if !p.Borrow(&Upstream{}) || p.Borrow(a) {
+			t.Error("it has a request in hand, which is not known")
+		}
+		p.Suspect(a)
+		p.Remove(a)
+		if told != 2 || p.Loss(a) != 0 {
+			t.Errorf("told %d times, want twice; gone, it is in doubt for %d", told, p.Loss(a))
+		}
+		time.Sleep(2 * doubtful)
+	})
+}
+
 // A worker that has lost a connection gets nothing until it is known to be
 // gone, or, if it is not, for a moment.
 func TestPoolSuspect(t *testing.T) {

@@ -75,6 +75,9 @@ func (a *application) joined(w supervisor.Worker) {
 		},
 	}
 	u.Kill = func(reason string) { a.evict(u, supervisor.CauseTimeout, reason) }
+	if said.Answered {
+		u.Doubted = func() { a.keeper.spawn(func() { a.keeper.vouch(u) }) }
+	}
 	a.upstreams[w.Generation] = u
 	a.hands[u] = newHand(u, w, said.recycle, a.keeper.poke)
 	a.hands[u].answers, a.hands[u].asked = said.Answered, time.Now()

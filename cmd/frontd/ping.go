@@ -62,3 +62,22 @@ func answers(ctx context.Context, u *fcgi.Upstream) error {
 	_, err = fcgi.Probe(ctx, nc)
 	return err
 }
+
+// vouchTime is how long a worker that has lost a connection has to answer. Later
+// it would be given requests all the same.
+const vouchTime = 250 * time.Millisecond
+
+// vouch has a worker serve again that has lost a connection and lives: not each
+// that closes one has died, and where it is the only one, all requests wait for it.
+// The answer of the successor of one that has died says nothing of it: the
+// pool knows by then that it is gone.
+func (k *keeper) vouch(u *fcgi.Upstream) {
+	ctx, cancel := context.WithTimeout(k.ctx, vouchTime)
+	defer cancel()
+	for loss := k.a.pool.Loss(u); loss != 0; loss = k.a.pool.Loss(u) {
+		if answers(ctx, u) != nil {
+			return // in doubt it stays, for a moment
+		}
+		k.a.pool.Trust(u, loss)
+	}
+}
