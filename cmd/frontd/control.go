@@ -260,6 +260,9 @@ func workersAsked(s string) (int, error) {
 func (d *daemon) restart(ctx context.Context, name string) error {
 	d.changes.Lock()
 	defer d.changes.Unlock()
+	if d.fate.Load() == fateHandedOver {
+		return errHandedOver
+	}
 	d.mu.Lock()
 	c := d.config
 	d.mu.Unlock()
@@ -281,6 +284,9 @@ func (d *daemon) restart(ctx context.Context, name string) error {
 func (d *daemon) scale(ctx context.Context, name, workers string) error {
 	d.changes.Lock()
 	defer d.changes.Unlock()
+	if d.fate.Load() == fateHandedOver {
+		return errHandedOver
+	}
 	a, err := d.hosted(name)
 	if err != nil {
 		return err

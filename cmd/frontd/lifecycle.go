@@ -132,7 +132,9 @@ func (d *daemon) reloadOnce(ctx context.Context) {
 	d.changes.Lock() // whatever is under way has ended
 	d.reloadDue.Store(false)
 	d.changes.Unlock()
-	d.reloadLogged(ctx)
+	if _, err := d.reloadLogged(ctx); errors.Is(err, errHandedOver) {
+		d.heir.Signal(syscall.SIGHUP) // it read the configuration before; if it is gone, so is the service
+	}
 }
 
 // reloadLogged is reload for those outside: systemd is told, and the log.
@@ -148,6 +150,8 @@ func (d *daemon) reloadLogged(ctx context.Context) (reloadReport, error) {
 	case errors.Is(err, supervisor.ErrStillStopping):
 		// Whoever asked has stopped waiting; what is new serves.
 		d.log.Warn("reloaded", "note", err)
+	case errors.Is(err, errHandedOver):
+		d.log.Info("not reloaded here", "note", err)
 	case err != nil:
 		d.log.Error("reload failed, what served before still serves", "error", err)
 	default:
@@ -200,13 +204,22 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 }
 
 // hasten makes a stop one at once when it is asked for again. Behind an heir
-// the first TERM is meant for the service: it goes to the heir.
+// the first TERM is meant for the service: it goes to the heir, as does each HUP.
+// Logs are opened again as long as something may be written to them.
 func (d *daemon) hasten(ctx context.Context, atOnce func(), signals <-chan os.Signal) {
-	forward := d.fate.Load() == fateHandedOver
+	behind := d.fate.Load() == fateHandedOver
+	forward := behind
 	for {
 		select {
 		case s := <-signals:
 			switch {
+			case s == syscall.SIGUSR1:
+				d.reopenLogs()
+				fallthrough
+			case s == syscall.SIGHUP:
+				if behind {
+					d.heir.Signal(s)
+				}
 			case s != syscall.SIGTERM && s != syscall.SIGINT: // too late for what else there is
 			case s == syscall.SIGTERM && forward:
 				forward = false

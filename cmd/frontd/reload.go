@@ -20,6 +20,9 @@ import (
 func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	d.changes.Lock()
 	defer d.changes.Unlock()
+	if d.fate.Load() == fateHandedOver {
+		return report, errHandedOver
+	}
 	c, err := d.load()
 	if err != nil {
 		return report, err

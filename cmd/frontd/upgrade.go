@@ -87,6 +87,9 @@ func (d *daemon) upgrade(ctx context.Context) (upgradeReport, error) {
 	defer d.changes.Unlock()
 	d.upgrading.Lock()
 	defer d.upgrading.Unlock()
+	if d.fate.Load() == fateHandedOver {
+		return report, errHandedOver
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.life, cancel)()
@@ -112,7 +115,10 @@ func (d *daemon) upgrade(ctx context.Context) (upgradeReport, error) {
 func (d *daemon) upgradeLogged(ctx context.Context) (upgradeReport, error) {
 	d.log.Info("upgrading", "program", d.program)
 	r, err := d.upgrade(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, errHandedOver):
+		d.log.Info("not upgraded again", "note", err)
+	case err != nil:
 		d.log.Error("upgrade failed, what served before still serves", "error", err)
 	}
 	return r, err

@@ -110,6 +110,10 @@ var (
 	errHeirEnded = errors.New("the new frontd ended before it was ready")
 	errGivenUp   = errors.New("the upgrade was given up: who asked for it has gone, or frontd stops")
 	errStops     = errors.New("frontd stops")
+
+	// errHandedOver is for what waited behind an upgrade: another process serves, and
+	// a change here would be one of what goes.
+	errHandedOver = errors.New("another frontd serves by now")
 )
 
 // abandon ends an heir that does not take over, and says why it does not.

@@ -270,6 +270,48 @@ func TestUpgradeBySignal(t *testing.T) {
 	}
 }
 
+// A HUP that comes while an upgrade runs is meant for the service: who takes over has
+// read the configuration before, and reads it again.
+func TestReloadDuringUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	slow, gate, program := filepath.Join(dir, "slow"), filepath.Join(dir, "gate"), filepath.Join(dir, "worker.sh")
+	write(t, program, fmt.Sprintf("#!/bin/sh\nif [ -e %s ]; then echo here >&2; read go <%s; fi\nexec %s\n", slow, gate, findSelf(t, "gofcgi")))
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "frontd.toml")
+	const first = "[server]\nlisten = [\"127.0.0.1:0\"]\n[[route]]\npath = \"= /config\"\nreturn = { status = 200, body = \"before\" }\n"
+	app := "[app.own]\nkind = \"exec\"\ntarget = " + strconv.Quote(program) + "\nworkers = 1\n[[route]]\npath = \"/\"\napp = \"own\"\n"
+	write(t, file, first+app)
+	r, _ := upgradable(t, "-c", file)
+	r.url = r.AwaitLine(`msg=listening address=(http://\S+)`, patience)[1]
+	r.awaitServing("own", 1)
+	write(t, slow, "")
+	r.Signal(syscall.SIGUSR2)
+	r.AwaitLine("here", patience) // the heir's worker: its configuration is the first one
+	write(t, file, strings.Replace(first, "before", "after", 1)+app)
+	r.Signal(syscall.SIGHUP)
+	if err := os.Remove(slow); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(gate, os.O_RDWR, 0) // waits for no reader, and keeps what is written for one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	io.WriteString(f, "go\n")
+	if state := r.AwaitExit(patience); state.ExitCode() != 0 {
+		t.Errorf("the first daemon: %v, want exit status 0", state)
+	}
+	counterpart.Await(t, "the new configuration", patience, func() error {
+		if got := r.get("/config"); got.body != "after" {
+			return fmt.Errorf("%d %q", got.status, got.body)
+		}
+		return nil
+	})
+}
+
 // A stop at any moment of an upgrade ends all, whoever has the sockets by then:
 // TERM is meant for the service.
 func TestStopDuringUpgrade(t *testing.T) {
