@@ -85,7 +85,7 @@ func (r *Redactor) multipart(boundary string, head []byte) ([]Field, string) {
 		switch {
 		case part.FileName() != "":
 			field.Value = fmt.Sprintf("[file %q, %s]", clip(r.Text(part.FileName()), 200), clip(part.Header.Get("Content-Type"), 100))
-		case name == "" || r.Secret(name):
+		case name == "" || r.secretPair(name, string(value), stranger):
 			field.Value = Removed
 		case part.Header.Get("Content-Transfer-Encoding") != "" || !isText(value):
 			field.Value = "[not kept]"

@@ -124,6 +124,7 @@ const maxQueryWithin = 4
 
 func (r *Redactor) queryWithin(s string, depth int) string {
 	var b strings.Builder
+	c := companyIn(s)
 	for s != "" {
 		i := strings.IndexAny(s, "&;")
 		pair, separator := s, ""
@@ -135,7 +136,7 @@ func (r *Redactor) queryWithin(s string, depth int) string {
 		switch {
 		case !ok:
 			b.WriteString(r.Text(name))
-		case r.Secret(name):
+		case r.secretPair(name, value, c):
 			b.WriteString(name + "=" + Removed)
 		default:
 			b.WriteString(name + "=" + r.encoded(value, depth))
@@ -178,12 +179,13 @@ func (r *Redactor) valueWithin(s string, depth int) string {
 // fields are those of a query or urlencoded form, decoded.
 func (r *Redactor) fields(s string, most int) []Field {
 	var list []Field
+	c := companyIn(s)
 	for pair := range strings.FieldsFuncSeq(s, func(c rune) bool { return c == '&' || c == ';' }) {
 		if len(list) == most {
 			break
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		if r.Secret(name) {
+		if r.secretPair(name, value, c) {
 			value = Removed
 		} else {
 			value = r.value(unescape(value))

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,9 @@ var (
 	identified = regexp.MustCompile(`(?i)\b(identified\s+(?:with\s+\w+\s+)?by\s+)(?:'[^']*'|"[^"]*")`)
 	// The address of a database as Go's driver for MySQL has it.
 	dsn = regexp.MustCompile(`([^\s:/@"']+:)[^\s"']+(@(?:tcp|udp|unix)\()`)
+	// Addresses without a scheme, ann:X@host:5432, and Oracle's, thin:ann/X@host.
+	address = regexp.MustCompile(`((?:^|[\s"'=(\[,])([\w.+-]+):)[^\s@/:"'<>]+(@[\w.-]+(?::\d|/\w))`)
+	oracle  = regexp.MustCompile(`(?i)(\boracle:(?:thin|oci8?):[^\s/@"']*/)[^\s"'@]+(@)`)
 	// A name and a value that are values themselves: {"name": "pin", "value": "1"}.
 	namedValue = regexp.MustCompile(`(?i)(["'](?:name|key|field|header|id)["']\s*(?:=>|[:=])\s*["'])([^"']*)(["']\s*,\s*["']value["']\s*(?:=>|[:=])\s*)("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,}\]]+)`)
 
@@ -20,6 +24,9 @@ var (
 	tagName   = regexp.MustCompile(`(?i)\s(?:name|id|key|type|property)\s*=\s*(?:"([^"]*)"|'([^']*)')`)
 	tagsValue = regexp.MustCompile(`(?i)(\s(?:value|content)\s*=\s*)(?:"[^"]*"?|'[^']*'?)`)
 )
+
+// addressSchemes name a person behind their colon, not a password.
+var addressSchemes = []string{"mailto", "sip", "sips", "xmpp", "acct"}
 
 // commands takes secrets out of command lines and statements.
 func (r *Redactor) commands(s string) string {
@@ -37,6 +44,14 @@ func (r *Redactor) commands(s string) string {
 	}
 	if strings.Contains(s, "@") {
 		s = dsn.ReplaceAllString(s, "${1}"+Removed+"${2}")
+		s = oracle.ReplaceAllString(s, "${1}"+Removed+"${2}")
+		s = address.ReplaceAllStringFunc(s, func(m string) string {
+			p := address.FindStringSubmatch(m)
+			if slices.Contains(addressSchemes, strings.ToLower(p[2])) {
+				return m
+			}
+			return p[1] + Removed + p[3]
+		})
 	}
 	return s
 }

@@ -15,6 +15,7 @@ func (r *Redactor) JSON(s string) string { return r.jsonWithin(s, maxJSONWithin)
 
 func (r *Redactor) jsonWithin(s string, depth int) string {
 	var b strings.Builder
+	c := companyInJSON(s)
 	for i := 0; i < len(s); {
 		if s[i] != '"' {
 			b.WriteByte(s[i])
@@ -32,12 +33,24 @@ func (r *Redactor) jsonWithin(s string, depth int) string {
 		b.WriteString(token)
 		b.WriteString(s[i : next+1])
 		i = next + 1
-		if r.Secret(unquoted(token)) {
-			i = valueEnd(s, skipSpace(s, i))
+		if value := skipSpace(s, i); r.secretMember(unquoted(token), s, value, c) {
+			i = valueEnd(s, value)
 			b.WriteString(`"` + Removed + `"`)
 		}
 	}
 	return b.String()
+}
+
+// secretMember says whether the value that begins at i is not to be kept. Of one
+// whose name alone does not say so only a string is looked at.
+func (r *Redactor) secretMember(name, s string, i int, c company) bool {
+	switch {
+	case r.Secret(name):
+		return true
+	case i == len(s) || s[i] != '"' || len(name) > maxLinkWord:
+		return false
+	}
+	return r.secretPair(name, unquoted(s[i:stringEnd(s, i)]), c)
 }
 
 // jsonString looks into a string that holds JSON, or anything else, itself.

@@ -10,6 +10,9 @@ import (
 // secret stands in every hostile shape below; it must be in no result.
 const secret = "hunter2-Xk9"
 
+// token is as links have them.
+const token = "9c01" + secret + "aa77bb00"
+
 func TestSecretsAreRemoved(t *testing.T) {
 	r := NewRedactor("customer_no", "Größe")
 	for _, c := range []struct{ why, got string }{
@@ -65,6 +68,35 @@ func TestSecretsAreRemoved(t *testing.T) {
 		{"text, an arrow", r.Text("password -> " + secret)},
 		{"text, the end of a key", r.Text("MIIEvQIBADAN\n" + secret + "\n-----END PRIVATE KEY-----")},
 		{"text, PGP's key", r.Text("-----BEGIN PGP PRIVATE KEY BLOCK-----\n" + secret + "\n-----END PGP PRIVATE KEY BLOCK-----")},
+		{"a link of a mail", r.URL("https://h/reset-password/" + token)},
+		{"Django's link", r.URL("/accounts/reset/MQ/c3yxjk-" + token + "/")},
+		{"a link, encoded", r.URL("/Confirm%2Demail/" + token + "?a=b")},
+		{"a link in text", r.Text("GET /invitations/" + token + " HTTP/1.1")},
+		{"a UUID behind such a word", strings.ReplaceAll(r.URL("/verify/4f9c01aa-77aa-4bb0-9c01-"+"aa0077bbcc12"), "4f9c01aa", secret)},
+		{"a token of capitals and small letters", strings.ReplaceAll(r.URL("/magic-link/aBcDeFgHiJkLmNoPqRsTuVwX"), "aBcDeFg", secret)},
+		{"a hook", r.URL("/hooks/" + token)},
+		{"a chat's hook", r.Text("post https://hooks.slack.com/services/T0000/B0000/" + token)},
+		{"an encrypted web token", r.Text("got eyJhbGciOiJkaXIifQ..AxY8DCtDaGls." + secret + "." + secret + " here")},
+		{"a web token behind a word", r.Text("jar_eyJhbGciOiJI.eyJ" + secret + ".abc")},
+		{"Django's signed value", r.Text("bad signature eyJhIjoxfQ:1hMqU1:" + secret)},
+		{"OAuth's answer", r.URL("/cb?code=4/" + secret + "&state=" + secret)},
+		{"OAuth's answer, alone", r.URL("/cb?code=" + token)},
+		{"OAuth's form", r.Query("grant_type=authorization_code&code=" + secret + "&redirect_uri=x")},
+		{"OAuth's proof", r.Query("a=b&code_verifier=" + secret)},
+		{"OAuth's query in text", r.Text(`"GET /cb?code=` + secret + `&state=` + secret + ` HTTP/1.1" 500`)},
+		{"OAuth's body in JSON", r.JSON(`{"grant_type":"authorization_code","code":"` + secret + `"}`)},
+		{"OAuth's answer, printed", r.Text("{'code': '" + token + "'}")},
+		{"SAML", r.Query("SAMLResponse=" + secret)},
+		{"said", r.Text("the password is " + secret + ", not x")},
+		{"said of somebody", r.Text("Password for ann is '" + secret + "'")},
+		{"said in quotes", r.Text("wrong password '" + secret + "' for ann")},
+		{"said without a verb", r.Text("cannot log in with password " + secret + "!")},
+		{"said in German", r.Text("Das Passwort lautet " + secret)},
+		{"said, a word", strings.ReplaceAll(r.Text("Your password is swordfish."), "swordfish", secret)},
+		{"said, a number", strings.ReplaceAll(r.Text("the pin is 4711"), "4711", secret)},
+		{"said of a token", r.Text("api key is " + secret)},
+		{"an address without a scheme", r.Text("dial ann:" + secret + "@db.example:5432 failed")},
+		{"Oracle's address", r.Text("jdbc:oracle:thin:scott/" + secret + "@//h:1521/x")},
 		{"code", r.Code(`connect(user="x", password="` + secret + `")`)},
 		{"code, Go", r.Code(`password := "` + secret + `"`)},
 		{"code, raw", r.Code("password := `" + secret + "`")},
@@ -175,9 +207,22 @@ func TestPlainStays(t *testing.T) {
 		"order 20261121 of 1234567", "<a>b</a>", "def login(user, password):", "phone 0049 30 1234567",
 		"invalid literal for int() with base 10: 'x', 'y'", "ls -l --color auto", "<p class=\"a\">b</p>", "a -> b", `{"name": "ann", "value": "1"}`,
 		"https://h/users/@ann", "the pinned design is signed",
+		"password is required", "The token is invalid.", "password is too short", "password is 8 characters or less", "Your password is incorrect.",
+		"the password is stored in /etc/x", "password is hashed", "secret is safe", "Unexpected token '<' in JSON at position 0", "token is used by ann",
+		"password sha256 is weak", "password field is empty", "password is base64-encoded", "password is case-sensitive", "passwords are hashed twice",
+		"Basic authentication required", "digest mismatch", "negotiate protocols", "Bearer authentication",
+		"/how-to-reset-2-passwords-in-django", "/reset/step-2-of-3-choose-a-name", "/login/", "/reset-password/", "/users/4f9c01aa-77aa-4bb0-9c01-aa0077bbcc12",
+		"/usr/lib/python3/site-packages/django/contrib/auth/migrations/0011_update_proxy_permissions.py", "/srv/app/auth/password_validation.py",
+		"/srv/authors/4f9c01aa77aa4bb09c01aa0077bbcc12", "code=404&state=CA", "/search?state=CA&code=90210", "state=running", "exit code: 139", "{'code': 'invalid_choice'}",
+		"mailto:ann@example.com/x", "git@github.com:frontd/frontd.git", "at 12:30@noon", "ticket=FRONT-1234",
 	} {
 		if got := r.Text(s); got != s {
 			t.Errorf("%q became %q", s, got)
+		}
+	}
+	for _, s := range []string{"/?state=CA&code=90210", "/a?code=404", "/p?ticket=FRONT-1234"} {
+		if got := r.URL(s); got != s {
+			t.Errorf("URL %q became %q", s, got)
 		}
 	}
 	if got, want := r.Code(`password = form["password"]`), `password = form["password"]`; got != want {

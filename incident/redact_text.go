@@ -2,6 +2,7 @@ package incident
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -14,8 +15,10 @@ var (
 	credentials = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|cookie|set-cookie)(["']?\s*[:=]\s*["']?)[^\r\n"']+`)
 	schemes     = regexp.MustCompile(`(?i)\b(bearer|basic|digest|negotiate)(\s+)[A-Za-z0-9+/._~=-]{8,}`)
 	userinfo    = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]{1,20}://)(?:[^/\s"'<>]+|[^/\s:@"'<>]*:[^\s"'<>@]+)@`)
-	// Secrets known by their looks: JSON Web Tokens, cloud and forge keys.
-	looks = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abprs]-[\w-]{10,}|\bsk_(?:live|test)_\w{8,}`)
+	// Secrets known by their looks: JSON Web Tokens
+	// (RFC 7519; encrypted ones have five parts, of which one may be empty, RFC 7516 §7.1;
+	// Django's and Flask's signed values begin alike), cloud and forge keys, hooks.
+	looks = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}(?:[.:][A-Za-z0-9_-]*){1,4}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abprs]-[\w-]{10,}|\b[sr]k_(?:live|test)_\w{8,}|\bsk-[\w-]{20,}|\bAIza[\w-]{35}|\bya29\.[\w-]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[\w-]{30,}|\bwhsec_\w{16,}|\bhooks\.slack\.com/[\w/-]{10,}|/bot\d+:[\w-]{30,}`)
 	pem   = regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)`)
 	// The end of one whose beginning was cut off.
 	pemEnd = regexp.MustCompile(`(?m)(?:^[A-Za-z0-9+/=-]+\s*\n)*^-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----`)
@@ -30,10 +33,13 @@ func (r *Redactor) Text(s string) string {
 	}
 	s = r.looking(s)
 	s = credentials.ReplaceAllString(s, "${1}${2}"+Removed)
-	s = schemes.ReplaceAllString(s, "${1}${2}"+Removed)
+	s = r.bearers(s)
 	s = r.commands(s)
 	s = r.named(s)
+	s = r.path(s)
+	s = r.grants(s)
 	s = r.assigned(s, false)
+	s = r.said(s)
 	return r.markup(s)
 }
 
@@ -59,6 +65,20 @@ func (r *Redactor) looking(s string) string {
 	})
 }
 
+// bearers takes out what follows the name of a scheme: of "basic authentication"
+// and "digest mismatch" nothing.
+func (r *Redactor) bearers(s string) string {
+	return schemes.ReplaceAllStringFunc(s, func(m string) string {
+		p := schemes.FindStringSubmatch(m)
+		value := strings.TrimRight(m[len(p[1])+len(p[2]):], ".")
+		bearer := strings.EqualFold(p[1], "bearer")
+		if plainWord.MatchString(value) && (!bearer || strings.HasPrefix(strings.ToLower(value), "auth")) && !isMixed(value) {
+			return m
+		}
+		return p[1] + p[2] + Removed
+	})
+}
+
 // assigned takes out what secret names are set to: all of it, or only what is
 // in quotes, as source code sets names to expressions.
 func (r *Redactor) assigned(s string, quoted bool) string {
@@ -72,13 +92,19 @@ func (r *Redactor) assigned(s string, quoted bool) string {
 // behind takes out what stands behind secret names.
 func (r *Redactor) behind(names *regexp.Regexp, s string, quoted bool) string {
 	var b strings.Builder
-	done := 0
+	done, looked := 0, 0
 	for _, m := range names.FindAllStringSubmatchIndex(s, -1) {
-		if m[0] < done || !r.Secret(s[m[2]:m[3]]) {
+		if m[0] < done {
 			continue
 		}
+		name := s[m[2]:m[3]]
+		secret := r.Secret(name)
+		if !secret && (m[0] < looked || !slices.Contains(grantNames, strings.ToLower(name))) {
+			continue // "code=code=…" is looked at once
+		}
 		n := valueLength(s[m[1]:], quoted)
-		if n == 0 {
+		looked = m[1] + n
+		if n == 0 || !secret && !tokenLike(strings.Trim(s[m[1]:looked], "\"'`")) {
 			continue
 		}
 		b.WriteString(s[done:m[1]])

@@ -55,8 +55,11 @@ func (s *search) request(q *Request) {
 	for _, h := range q.Headers {
 		s.header(h)
 	}
-	_, query, _ := strings.Cut(q.URL, "?")
+	path, query, _ := strings.Cut(q.URL, "?")
 	s.pairs(query)
+	for token := range s.r.pathTokens(path) {
+		s.value(path[token.from:token.to])
+	}
 	if u, err := url.Parse(q.URL); err == nil && u.User != nil {
 		password, _ := u.User.Password()
 		s.value(password)
@@ -84,9 +87,12 @@ func (s *search) header(h Field) {
 
 // pairs are those of a query or a urlencoded form.
 func (s *search) pairs(text string) {
+	c := companyIn(text)
 	for pair := range strings.FieldsFuncSeq(text, func(c rune) bool { return c == '&' || c == ';' }) {
 		name, value, _ := strings.Cut(pair, "=")
-		s.add(name, unescape(value))
+		if s.r.secretPair(name, value, c) {
+			s.value(unescape(value))
+		}
 	}
 }
 
@@ -128,6 +134,7 @@ func (s *search) parts(boundary, body string) {
 
 // json goes through a text, or the beginning of one, as Redactor.JSON does.
 func (s *search) json(text string, depth int) {
+	c := companyInJSON(text)
 	for i := 0; i < len(text); {
 		if text[i] != '"' {
 			i++
@@ -144,7 +151,7 @@ func (s *search) json(text string, depth int) {
 			continue
 		}
 		i = skipSpace(text, next+1)
-		if s.r.Secret(token) {
+		if s.r.secretMember(token, text, i, c) {
 			end := valueEnd(text, i)
 			s.strings(text[i:end])
 			i = end
