@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
@@ -11,13 +12,14 @@ import (
 type chain struct {
 	// Immutable.
 	handler http.Handler
-	roots   folders
+	roots   folders // open until the last request has left
 	apps    []string
 	stores  []string      // the places of its sessions
 	idle    chan struct{} // capacity 1: the last request has left a chain that is not in force
 
 	requests atomic.Int64
 	outdated atomic.Bool
+	ended    sync.Once
 }
 
 // enter takes the chain in force for one request, which leaves it at its end.
@@ -34,17 +36,32 @@ func (d *daemon) enter() *chain {
 
 func (ch *chain) leave() {
 	if ch.requests.Add(-1) == 0 && ch.outdated.Load() {
-		select {
-		case ch.idle <- struct{}{}:
-		default: // it has been told
-		}
+		ch.left()
+	}
+}
+
+// retire is for a chain that is not in force any more. Its folders are closed when
+// the last request has left it: one that a server which is not ours has in hand may
+// outlive any number of reloads, and be answered with a file then.
+func (ch *chain) retire() {
+	ch.outdated.Store(true)
+	if ch.requests.Load() == 0 {
+		ch.left()
+	}
+}
+
+func (ch *chain) left() {
+	ch.ended.Do(ch.roots.close)
+	select {
+	case ch.idle <- struct{}{}:
+	default: // it has been told
 	}
 }
 
 // await waits until the last request has left a chain that is not in force any
 // more, or until ctx ends. One goroutine calls it.
 func (ch *chain) await(ctx context.Context) {
-	ch.outdated.Store(true)
+	ch.retire()
 	for ch.requests.Load() > 0 {
 		select {
 		case <-ch.idle:

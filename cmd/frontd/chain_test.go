@@ -12,7 +12,8 @@ import (
 func TestChainIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(daemon)
-		before, now := &chain{idle: make(chan struct{}, 1)}, &chain{idle: make(chan struct{}, 1)}
+		closed := new(closes)
+		before, now := &chain{idle: make(chan struct{}, 1), roots: folders{closed}}, &chain{idle: make(chan struct{}, 1)}
 		d.chained.Store(before)
 		first, second := d.enter(), d.enter()
 		d.chained.Store(now)
@@ -26,13 +27,13 @@ func TestChainIsLeft(t *testing.T) {
 			left = true
 		}()
 		synctest.Wait()
-		if left {
+		if left || *closed != 0 {
 			t.Fatal("the chain is given up with a request on it")
 		}
 		second.leave()
 		synctest.Wait()
-		if !left {
-			t.Fatal("nobody is on the chain, and yet it is not given up")
+		if !left || *closed != 1 {
+			t.Fatalf("nobody is on the chain: given up is %v, closed %d times; want once", left, *closed)
 		}
 
 		// One that nobody is on needs no wait; a request without an end is not waited for.
@@ -45,5 +46,13 @@ func TestChainIsLeft(t *testing.T) {
 			t.Errorf("waited for %v, want a minute", took)
 		}
 		now.leave()
+		if *closed != 1 {
+			t.Errorf("closed %d times, want once", *closed)
+		}
 	})
 }
+
+// A closes counts.
+type closes int
+
+func (c *closes) Close() error { *c++; return nil }

@@ -54,11 +54,7 @@ type daemon struct {
 	traffic   *traffic
 	stopping  atomic.Bool // for who asks from outside
 	leaving   atomic.Bool // set before requests are cut off: their clients did not leave
-	changes   sync.Mutex  // one reload, restart or scale at a time; guards the fields below
-	roots     folders
-	// oldRoots are the folders of the chain that was replaced last: a request
-	// may still be on its way through it.
-	oldRoots folders
+	changes   sync.Mutex  // one reload, restart or scale at a time
 
 	mu     sync.Mutex // guards the fields below
 	config *config.Config

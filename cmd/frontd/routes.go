@@ -73,9 +73,9 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 func (d *daemon) enforce(ch *chain) *chain {
 	before := d.chained.Swap(ch)
 	d.traffic.set.Keep(ch.apps)
-	// The folders of the chain before the last are in nobody's hands any more.
-	d.oldRoots.close()
-	d.oldRoots, d.roots = d.roots, ch.roots
+	if before != nil {
+		before.retire()
+	}
 	if err := d.stores.use(ch.stores); err != nil {
 		d.log.Error("store of sessions not closed", "error", err)
 	}
