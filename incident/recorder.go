@@ -27,8 +27,7 @@ const (
 // Options say where and how much a Recorder keeps.
 type Options struct {
 	Directory string // of the store; made when there is something to keep
-	Keep      int    // incidents; 0: DefaultKeep
-	Size      int64  // bytes; 0: DefaultSize
+	Bounds
 
 	// Guest says that another process keeps incidents in the same folder: a
 	// frontd that hands over. Both add to it; the counts, and what looks torn, are
@@ -43,6 +42,22 @@ type Options struct {
 	// Trouble, if not nil, is told of what could not be kept: an error of the
 	// disk, or what a storm had more than the bounds allow.
 	Trouble func(error)
+}
+
+// Bounds are how much a Recorder keeps.
+type Bounds struct {
+	Keep int   // incidents; 0: DefaultKeep
+	Size int64 // bytes; 0: DefaultSize
+}
+
+func (b Bounds) normalized() Bounds {
+	if b.Keep <= 0 {
+		b.Keep = DefaultKeep
+	}
+	if b.Size <= 0 {
+		b.Size = DefaultSize
+	}
+	return b
 }
 
 // A Report is what is known of an error at the moment it is met.
@@ -103,6 +118,7 @@ type Recorder struct {
 	store store
 
 	mu      sync.Mutex // guards the fields below
+	bounds  Bounds
 	index   map[string]*entry
 	known   texts
 	looks   bucket
@@ -130,6 +146,7 @@ type job struct {
 	clean    *Redactor
 	id       string
 	look     bool          // at what another process has kept
+	fewer    bool          // are to be kept
 	flushed  chan struct{} // closed when all before it is on disk
 }
 
@@ -142,14 +159,8 @@ type addition struct {
 
 // Open reads what is kept. The caller closes the Recorder.
 func Open(o Options) (*Recorder, error) {
-	if o.Keep <= 0 {
-		o.Keep = DefaultKeep
-	}
-	if o.Size <= 0 {
-		o.Size = DefaultSize
-	}
 	r := &Recorder{
-		options: o, seed: maphash.MakeSeed(), store: store{dir: o.Directory},
+		options: o, bounds: o.Bounds.normalized(), seed: maphash.MakeSeed(), store: store{dir: o.Directory},
 		queue: make(chan job, queueSize), stop: make(chan struct{}), done: make(chan struct{}),
 		index: make(map[string]*entry), rates: make(map[string]*bucket), dirty: make(map[string]bool),
 		looks: bucket{rate: looksASecond, most: looksAtOnce}, guest: o.Guest,
@@ -160,6 +171,22 @@ func Open(o Options) (*Recorder, error) {
 	go r.write()
 	// Close waits for its end.
 	return r, nil
+}
+
+// Bound has the Recorder keep more or less than it did. What is too much by now
+// is removed soon.
+func (r *Recorder) Bound(b Bounds) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b = b.normalized()
+	if r.bounds == b || r.closed {
+		return
+	}
+	r.bounds = b
+	select {
+	case r.queue <- job{fewer: true}:
+	default: // new ones wait, each of which makes room
+	}
 }
 
 func summary(i *Incident) Summary {

@@ -156,7 +156,7 @@ func TestStormIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keep, size = 40, 1 << 20
 		dir := filepath.Join(t.TempDir(), "kept")
-		s := open(t, dir, Options{Keep: keep, Size: size})
+		s := open(t, dir, Options{Bounds: Bounds{Keep: keep, Size: size}})
 		often := s.record(failure(0, "first"))
 		s.record(failure(0, "second")) // who came once makes room first
 		taken, read, seconds := 0, 0, 10
@@ -241,7 +241,7 @@ func TestVariantsDoNotHideOthers(t *testing.T) {
 func TestSizeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "kept")
-		s := open(t, dir, Options{Size: 16 << 10})
+		s := open(t, dir, Options{Bounds: Bounds{Size: 16 << 10}})
 		for n := range 12 {
 			r := failure(n, "")
 			r.Fill = func(i *Incident) { i.Stderr = strings.Repeat("x\n", 1<<10) }
@@ -254,6 +254,37 @@ func TestSizeIsBounded(t *testing.T) {
 		if n := len(s.List()); n < 3 || n > 7 {
 			t.Errorf("%d are kept", n)
 		}
+	})
+}
+
+// Bounds that become narrower make room, those that become wider let more be kept.
+func TestBoundsChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "kept")
+		s := open(t, dir, Options{Bounds: Bounds{Keep: 10}})
+		record := func(first int) {
+			for n := range 12 {
+				s.record(failure(first+n, ""))
+			}
+			s.Flush()
+		}
+		kept := func(why string, want int) {
+			t.Helper()
+			s.Flush()
+			if n := len(s.List()); n != want {
+				t.Errorf("%s: %d are kept, want %d", why, n, want)
+			}
+			if files, _ := onDisk(t, dir); files > want+1 { // the counts are one
+				t.Errorf("%s: %d files, want %d and the counts", why, files, want)
+			}
+		}
+		record(0)
+		kept("as opened", 10)
+		s.Bound(Bounds{Keep: 4})
+		kept("fewer", 4)
+		s.Bound(Bounds{Keep: 20})
+		record(100)
+		kept("more", 16)
 	})
 }
 

@@ -54,6 +54,8 @@ func (r *Recorder) do(j job) {
 		if err := r.look(); err != nil {
 			r.trouble(err)
 		}
+	case j.fewer:
+		r.evict("")
 	case j.flushed != nil:
 		r.flush()
 		close(j.flushed)
@@ -164,7 +166,7 @@ func (r *Recorder) evict(keep string) {
 				worst = e
 			}
 		}
-		if worst == nil || kept <= r.options.Keep && r.size <= r.options.Size {
+		if worst == nil || kept <= r.bounds.Keep && r.size <= r.bounds.Size {
 			break
 		}
 		r.size -= worst.size

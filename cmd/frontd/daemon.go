@@ -56,13 +56,13 @@ type daemon struct {
 	leaving   atomic.Bool // set before requests are cut off: their clients did not leave
 	changes   sync.Mutex  // one reload, restart or scale at a time
 
-	mu     sync.Mutex // guards the fields below
-	config *config.Config
-	certs  *front.Certificates // nil: no https
-	doors  []*door
+	mu      sync.Mutex // guards the fields below
+	config  *config.Config
+	certs   *front.Certificates // nil: no https
+	doors   []*door
+	numbers *numbersServer // nil: no [metrics]
 
 	control *controlServer
-	numbers *numbersServer // nil: no [metrics]
 	serving sync.WaitGroup
 	failed  chan error // a door's Serve ended although nobody closed it
 }
@@ -98,10 +98,10 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 		return err
 	}
 	defer d.closeDoors()
-	if d.numbers, err = openNumbers(c.Metrics, d); err != nil {
+	if err := d.startNumbers(c.Metrics); err != nil {
 		return err
 	}
-	defer d.numbers.close() // last: that frontd is not ready is told to the end
+	defer func() { d.numbersNow().close() }() // last: that frontd is not ready is told to the end
 	stale, err := d.start(c)
 	if err == nil {
 		err = d.elder.askToServe(life, d, signals)
@@ -116,7 +116,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	}
 	d.serve()
 	d.control.serve()
-	d.numbers.serve()
+	d.numbersNow().serve()
 	d.elder.takeOver(d)
 	d.speaks.Store(true)
 	d.storeSockets(d.allDoors(), stale)

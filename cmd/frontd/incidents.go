@@ -61,7 +61,7 @@ func openIncidents(c *config.Config, log *logbook, name string, guest bool) (*in
 	}
 	in := &incidents{log: log}
 	in.kept, err = incident.Open(incident.Options{
-		Directory: dir, Keep: c.Incidents.Keep, Size: c.Incidents.Size, Guest: guest, New: in.tell,
+		Directory: dir, Bounds: incidentBounds(c), Guest: guest, New: in.tell,
 		Again:   func([]incident.Summary) { in.telling.wake() },
 		Trouble: func(err error) { in.log.Warn("incidents", "error", err) },
 	})
@@ -78,6 +78,10 @@ func openIncidents(c *config.Config, log *logbook, name string, guest bool) (*in
 		return nil, err
 	}
 	return in, nil
+}
+
+func incidentBounds(c *config.Config) incident.Bounds {
+	return incident.Bounds{Keep: c.Incidents.Keep, Size: c.Incidents.Size}
 }
 
 // close writes what is not on disk yet.

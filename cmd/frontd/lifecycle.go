@@ -176,7 +176,7 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 	go d.hasten(ctx, cancel, signals) // ends with ctx, which this function cancels
 	d.control.close()
 	if d.fate.Load() == fateHandedOver {
-		d.numbers.close() // the heir's are what holds
+		d.numbersNow().close() // the heir's are what holds
 	}
 	var doors sync.WaitGroup
 	for _, door := range d.allDoors() {

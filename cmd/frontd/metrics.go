@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/frontd/frontd/config"
@@ -20,15 +21,33 @@ type numbersServer struct {
 	address  config.Address
 	listener net.Listener
 	server   *http.Server
-	ending   context.CancelFunc // of answers that would go on
-	serving  bool               // set by serve, before anybody may close
+	answers  http.Handler
+	admits   atomic.Pointer[http.Handler] // answers, to those who call it by a name of its own
+	ending   context.CancelFunc           // of answers that would go on
+	serving  bool                         // set by serve, before anybody may close
 	done     chan struct{}
 }
 
+// startNumbers listens where the configuration says, if it does, and serves from
+// then on, but for the heir of another frontd: two that answer at one address would
+// be one that changes its mind.
+func (d *daemon) startNumbers(c config.Metrics) error {
+	s, err := d.openNumbers(c)
+	if err != nil || s == nil {
+		return err
+	}
+	d.numbers = s
+	d.traffic.keep()
+	s.say(d.log)
+	if d.elder == nil {
+		s.serve()
+	}
+	return nil
+}
+
 // openNumbers listens where the configuration says; it returns nil where it
-// says nothing. It serves from then on, but for the heir of another frontd:
-// two that answer at one address would be one that changes its mind.
-func openNumbers(c config.Metrics, d *daemon) (*numbersServer, error) {
+// says nothing.
+func (d *daemon) openNumbers(c config.Metrics) (*numbersServer, error) {
 	if c.Listen == (config.Address{}) {
 		return nil, nil
 	}
@@ -36,19 +55,26 @@ func openNumbers(c config.Metrics, d *daemon) (*numbersServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	d.traffic.keep()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &numbersServer{address: c.Listen, listener: l, ending: cancel, done: make(chan struct{})}
+	s := &numbersServer{address: c.Listen, listener: l, answers: d.numbersHandler(), ending: cancel, done: make(chan struct{})}
+	s.admit(c.Hosts)
 	s.server = &http.Server{
-		Handler: guarded(c.Hosts, d.numbersHandler()), ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.admits.Load()).ServeHTTP(w, r) }),
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
-	d.log.Info("numbers listen", "address", nameOf(c.Listen, l))
-	if d.elder == nil {
-		s.serve()
-	}
 	return s, nil
+}
+
+// admit says by which names it may be called from now on.
+func (s *numbersServer) admit(hosts []string) {
+	h := guarded(hosts, s.answers)
+	s.admits.Store(&h)
+}
+
+func (s *numbersServer) say(log *logbook) {
+	log.Info("numbers listen", "address", nameOf(s.address, s.listener))
 }
 
 // serve answers from now on.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,14 +27,8 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 		return report, err
 	}
 	d.mu.Lock()
-	old, certs := d.config, d.certs
+	certs := d.certs
 	d.mu.Unlock()
-	if old.Metrics.Listen != c.Metrics.Listen || !slices.Equal(old.Metrics.Hosts, c.Metrics.Hosts) {
-		return report, errors.New("reload: [metrics] has changed, which takes a restart")
-	}
-	if a, b := old.Incidents, c.Incidents; a.Directory != b.Directory || a.Keep != b.Keep || a.Size != b.Size {
-		return report, errors.New("reload: [incidents] has changed, which takes a restart")
-	}
 	heralds, err := heraldsOf(c, d.log)
 	if err != nil {
 		return report, err
@@ -44,9 +37,15 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	if err != nil {
 		return report, err
 	}
+	numbers, err := d.prepareNumbers(c)
+	if err != nil {
+		doors.abort()
+		return report, err
+	}
 	s, err := d.prepareApps(ctx, c)
 	if err != nil {
 		doors.abort()
+		numbers.abort()
 		return report, err
 	}
 	s.enlist()
@@ -59,11 +58,14 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	if err != nil {
 		s.abort(ctx)
 		doors.abort()
+		numbers.abort()
 		return report, err
 	}
 	err = errors.Join(s.takeOver(), d.incidents.telling.replace(heralds))
 	before := d.enforce(next)
 	doors.enforce(c.Server.ShutdownTimeout)
+	numbers.enforce()
+	d.incidents.kept.Bound(incidentBounds(c))
 	d.mu.Lock()
 	d.config = c
 	if !hasTLS(c) {

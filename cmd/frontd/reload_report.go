@@ -24,6 +24,7 @@ func waitingIn(before, now *config.Config) []string {
 	}{
 		{"server.control", before.Server.Control == now.Server.Control},
 		{"server.cgroup", before.Server.Cgroup == now.Server.Cgroup},
+		{"incidents.directory", before.Incidents.Directory == now.Incidents.Directory},
 		{"log.format", before.Log.Format == now.Log.Format},
 		{"log.access", before.Log.Access == now.Log.Access},
 		{"log.file", before.Log.File == now.Log.File},

@@ -42,6 +42,16 @@ func (t *traffic) keep() {
 	t.beginLocked()
 }
 
+// leave counts as long as somebody looks on, and for a while after now.
+func (t *traffic) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.always = false
+	if !t.closed {
+		t.watchLocked()
+	}
+}
+
 func (t *traffic) beginLocked() {
 	if !t.counted.Load() {
 		t.window = metrics.NewWindow(t.set) // what was counted earlier was with a gap

@@ -136,8 +136,8 @@ func (d *daemon) sockets() []socket {
 	for _, door := range d.allDoors() {
 		list = append(list, socket{door.address, door.listener})
 	}
-	if d.numbers != nil {
-		list = append(list, socket{d.numbers.address, d.numbers.listener})
+	if n := d.numbersNow(); n != nil {
+		list = append(list, socket{n.address, n.listener})
 	}
 	return append(list, socket{config.Address{Net: "unix", Addr: d.control.path}, d.control.listener})
 }
