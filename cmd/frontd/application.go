@@ -42,6 +42,7 @@ type application struct {
 
 	mu           sync.Mutex // guards the fields below
 	config       *config.App
+	scaled       bool                      // its number of workers is what scale made it
 	group        *supervisor.Group         // nil: its workers are not ours
 	answers      map[uint64]answer         // of workers about to be ready, by generation
 	upstreams    map[uint64]*fcgi.Upstream // by generation

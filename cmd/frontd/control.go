@@ -291,16 +291,27 @@ func (d *daemon) scale(ctx context.Context, name, workers string) error {
 	if err != nil {
 		return err
 	}
-	if a.isElastic() && workers == "0" {
-		return a.scaleElastic(ctx, 0)
+	n := 0
+	if !a.isElastic() || workers != "0" {
+		if n, err = workersAsked(workers); err != nil {
+			return err
+		}
 	}
-	n, err := workersAsked(workers)
+	if a.isElastic() {
+		err = a.scaleElastic(ctx, n)
+	} else {
+		err = a.scaleFixed(ctx, n)
+	}
 	if err != nil {
 		return err
 	}
-	if a.isElastic() {
-		return a.scaleElastic(ctx, n)
-	}
+	a.mu.Lock()
+	a.scaled = true
+	a.mu.Unlock()
+	return nil
+}
+
+func (a *application) scaleFixed(ctx context.Context, n int) error {
 	if err := a.group.Scale(ctx, n); err != nil {
 		return err
 	}
@@ -310,4 +321,18 @@ func (d *daemon) scale(ctx context.Context, name, workers string) error {
 	c.Workers = n
 	a.config = &c
 	return nil
+}
+
+// scaledConfig is what the application has by now where scale has changed its
+// number of workers, nil where it has not.
+func (a *application) scaledConfig() *config.App {
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.scaled {
+		return nil
+	}
+	return a.config
 }

@@ -146,6 +146,9 @@ func (d *daemon) reloadLogged(ctx context.Context) (reloadReport, error) {
 	if len(report.Waits) > 0 {
 		d.log.Warn("settings have changed that wait for a restart", "settings", strings.Join(report.Waits, ", "))
 	}
+	for _, said := range report.Rescaled {
+		d.log.Warn("a number of workers holds no more: " + said)
+	}
 	switch {
 	case errors.Is(err, supervisor.ErrStillStopping):
 		// Whoever asked has stopped waiting; what is new serves.

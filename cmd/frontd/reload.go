@@ -84,7 +84,7 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 			stale = append(stale, st.old)
 		}
 	}
-	report.Waits = waitingIn(d.first, c)
+	report.Waits, report.Rescaled = waitingIn(d.first, c), s.rescaled()
 	return report, errors.Join(err, s.finish(ctx), d.retireAll(ctx, stale, before))
 }
 
@@ -103,6 +103,7 @@ type step struct {
 	output string             // the file that its workers wrote to before
 	fresh  bool               // it was not there before
 	old    *application       // that of the same name which it replaces; nil: none
+	scaled *config.App        // what it had, where scale had changed its number of workers; else nil
 	failed bool
 }
 
@@ -153,7 +154,7 @@ func (d *daemon) prepareNew(ctx context.Context, c *config.Config, ac *config.Ap
 		_, undo := d.log.outputs.use(ac.Name, before)
 		return nil, errors.Join(err, undo)
 	}
-	s := &step{app: a, next: ac, fresh: true, old: old, output: before}
+	s := &step{app: a, next: ac, fresh: true, old: old, output: before, scaled: old.scaledConfig()}
 	if old == nil {
 		d.apps.put(a)
 	}
@@ -257,7 +258,7 @@ func (a *application) prepare(ctx context.Context, ac *config.App, limits config
 		_, undo := a.log.outputs.use(a.name, before)
 		return nil, errors.Join(err, undo)
 	}
-	return &step{app: a, next: ac, change: change, output: before}, nil
+	return &step{app: a, next: ac, change: change, output: before, scaled: a.scaledConfig()}, nil
 }
 
 // adopt is for the settings that the workers have by now.

@@ -10,7 +10,35 @@ import (
 
 // A reloadReport is what came of a reload that went well.
 type reloadReport struct {
-	Waits []string `json:"waits,omitempty"` // settings that have changed and act after a restart only
+	Waits    []string `json:"waits,omitempty"`    // settings that have changed and act after a restart only
+	Rescaled []string `json:"rescaled,omitempty"` // where scale had set a number of workers that holds no more
+}
+
+// rescaled tells of the applications whose number of workers is the
+// configuration's again. Who had set another one, while the load was high, has to
+// know: their number may have gone down by much.
+func (s *succession) rescaled() []string {
+	var list []string
+	for _, st := range s.steps {
+		if st.scaled == nil || st.failed {
+			continue
+		}
+		st.app.mu.Lock()
+		st.app.scaled = false
+		st.app.mu.Unlock()
+		if was, is := workersText(st.scaled), workersText(st.next); was != is {
+			list = append(list, fmt.Sprintf("%s has %s as the configuration says, and no more %s as scale said", st.app.name, is, was))
+		}
+	}
+	return list
+}
+
+// workersText is how many an application has, in words.
+func workersText(c *config.App) string {
+	if e := c.Elastic; e.Max > 0 {
+		return fmt.Sprintf("%d to %s", e.Min, count(e.Max, "worker"))
+	}
+	return count(workersOf(c), "worker")
 }
 
 // waitingIn are the settings that differ and that only a new process takes over: a
@@ -39,9 +67,12 @@ func waitingIn(before, now *config.Config) []string {
 
 // print tells a person, where there is something to tell.
 func (r reloadReport) print(w io.Writer) error {
-	if len(r.Waits) == 0 {
-		return nil
+	var err error
+	if len(r.Waits) > 0 {
+		_, err = fmt.Fprintf(w, "reloaded; changed, but for the next restart or upgrade: %s\n", strings.Join(r.Waits, ", "))
 	}
-	_, err := fmt.Fprintf(w, "reloaded; changed, but for the next restart or upgrade: %s\n", strings.Join(r.Waits, ", "))
+	for _, line := range r.Rescaled {
+		_, err = fmt.Fprintf(w, "reloaded; %s\n", line)
+	}
 	return err
 }

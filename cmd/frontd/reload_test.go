@@ -40,14 +40,16 @@ func TestReplaceUnderLoad(t *testing.T) {
 	before := r.awaitServing("demo", 3)
 	get := startLoad(t, r.client, 4, http.MethodGet, r.url+"/hello", "", "hello\n")
 	post := startLoad(t, r.client, 4, http.MethodPost, r.url+"/sleep?ms=20", "body", "slept 20 ms\n")
-	step := func(what string, args ...string) {
+	step := func(what string, args ...string) string {
 		t.Helper()
 		get.awaitMore(t, 20)
 		cmd := command(t, dir, append(args, "--control", r.control)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
+		out, err := cmd.CombinedOutput()
+		if err != nil {
 			t.Fatalf("%s: %v\n%s", what, err, out)
 		}
 		get.awaitMore(t, 20)
+		return string(out)
 	}
 	step("restart", "restart", "demo")
 	before = r.replaced("demo", before, 3)
@@ -55,8 +57,17 @@ func TestReplaceUnderLoad(t *testing.T) {
 	r.awaitServing("demo", 5)
 	step("scale down", "scale", "demo", "2")
 	r.awaitServing("demo", 2)
-	step("reload", "reload")
+	step("restart", "restart", "demo")
+	before = r.replaced("demo", before, 2)
+	const says = "demo has 3 workers as the configuration says, and no more 2 workers as scale said"
+	if out := step("reload", "reload"); !strings.Contains(out, says) {
+		t.Errorf("reload says %q, want %q", out, says)
+	}
 	before = r.replaced("demo", before, 3) // as the file says
+	if out := step("reload", "reload"); out != "" {
+		t.Errorf("nothing is scaled any more, and reload says %q", out)
+	}
+	before = r.replaced("demo", before, 3)
 	r.Signal(syscall.SIGHUP)
 	r.AwaitLine(`"msg":"reloaded"`, patience)
 	r.replaced("demo", before, 3)

@@ -105,6 +105,11 @@ func (d *daemon) upgrade(ctx context.Context) (upgradeReport, error) {
 		return report, h.abandon(err)
 	}
 	d.log.Info("handed over to a new frontd", "pid", h.cmd.Process.Pid, "version", ready.Version)
+	for _, a := range d.apps.all() {
+		if was := a.scaledConfig(); was != nil {
+			d.log.Warn("a number of workers holds no more: the new frontd has what the configuration says", "app", a.name, "scaled", workersText(was))
+		}
+	}
 	report.PID, report.Version = h.cmd.Process.Pid, ready.Version
 	d.heir = h.cmd.Process
 	close(d.handed)
