@@ -35,6 +35,7 @@ type serverResponse struct {
 	written  int64
 	err      error // of sending
 	ended    bool
+	exit     uint32   // appStatus (§5.5)
 	more     MoreHead // nil: nobody has more to say in the head
 }
 
@@ -241,6 +242,14 @@ func (w *serverResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) { return 
 
 // EnableFullDuplex does nothing: a handler may always read while it writes.
 func (w *serverResponse) EnableFullDuplex() error { return nil }
+
+// SetAppStatus sets the appStatus that a complete answer ends with (§5.5): of a CGI
+// program its exit status. 0 is usual.
+func (w *serverResponse) SetAppStatus(status uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.exit = status
+}
 
 var (
 	errServerPanicked = errors.New("fcgi: handler did not return")

@@ -49,7 +49,7 @@ func (c *serverConn) endLocked(r *serverRequest, how serverOutcome) {
 		if r.stderrUsed {
 			b = AppendRecord(b, TypeStderr, r.id, nil)
 		}
-		c.appendControl(AppendEndRequest(b, r.id, 0, StatusRequestComplete))
+		c.appendControl(AppendEndRequest(b, r.id, r.rw.exit, StatusRequestComplete))
 	case c.flow:
 		c.appendControl(AppendEndRequest(c.buffer(), r.id, 1, StatusBroken))
 	case how == serverAborted:

@@ -23,13 +23,15 @@ func (e *exception) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // tellLate reports what went wrong after the head of the answer was sent: it
-// broke, or said only at its end, on FCGI_STDERR, why it is a 5xx.
+// broke, or said only at its end, on FCGI_STDERR, why it is a 5xx, or failed when
+// all that it had written so far was answered already.
 func (x *Exchange) tellLate(r *http.Request) {
 	switch status := x.Cause.Status(); {
 	case x.Cause == ClientGone || !x.HeadSent():
 	case x.Cause != "" && status >= http.StatusInternalServerError:
 		x.report(Failure{Request: r, Status: status})
-	case x.Cause == "" && x.Status >= http.StatusInternalServerError:
+	case x.Cause != "":
+	case x.Status >= http.StatusInternalServerError, x.AppStatus != 0 && len(x.Stderr) > 0:
 		x.report(Failure{Request: r, Status: x.Status})
 	}
 }

@@ -51,6 +51,7 @@ type Exchange struct {
 	WorkerTime time.Duration // from the worker's getting the request to its end, of the last one that had it
 	Attempts   int           // workers tried
 	Resource   *Resource     // the script found by the PHP stage
+	AppStatus  uint32        // what the worker ended it with (FastCGI §5.5), of a CGI program its exit status
 	Variables  []Variable    // set by an authorizer for the application
 	News       string        // development: the path of an event stream that tells when a page of this error is out of date
 

@@ -11,7 +11,7 @@ import (
 type Failure struct {
 	Exchange *Exchange     // Cause and Detail say why, both empty for an application's own answer
 	Request  *http.Request // as the failing stage had it
-	Status   int           // what the client gets or would have got, 5xx
+	Status   int           // what the client gets or would have got: 5xx, or that of an answer whose program failed behind it
 	Panic    any           // of a defect of ours, else nil
 	Stack    []byte        // of that
 }

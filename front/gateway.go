@@ -33,8 +33,8 @@ type Gateway struct {
 	// connection's read loop: it must not block, nor keep them.
 	Stderr func(x *Exchange, lines []byte)
 	// Note, if not nil, gets what an operator should know of a request that
-	// was answered all the same: a nonzero application status, a body longer
-	// than declared.
+	// was answered all the same: a nonzero application status of which its
+	// FCGI_STDERR says nothing, a body longer than declared.
 	Note func(x *Exchange, what string)
 	// Overdue, if not nil, is told of a request that took too long, before its
 	// client is. Where it returns true it has seen to it that the worker gets no

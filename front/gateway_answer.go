@@ -29,11 +29,23 @@ func (c *call) interim(status int, header http.Header) {
 func (c *call) answer(resp *fcgi.Response) error {
 	c.head(resp)
 	if len(c.piece) > 0 {
-		if _, err := c.w.Write(c.piece); err != nil {
-			return &clientError{err}
+		if err := c.deliver(resp, c.piece); err != nil {
+			return err
 		}
 	}
 	return c.pieces(resp)
+}
+
+// deliver sends a piece of the body, where the answer may have one.
+func (c *call) deliver(resp *fcgi.Response, b []byte) error {
+	if resp.Status == http.StatusResetContent {
+		c.dropped += len(b) // a server MUST NOT generate content in a 205 (RFC 9110 §15.3.6)
+		return nil
+	}
+	if _, err := c.w.Write(b); err != nil {
+		return &clientError{err}
+	}
+	return nil
 }
 
 // pieces sends what is left of the body.
@@ -56,8 +68,8 @@ func (c *call) pieces(resp *fcgi.Response) error {
 			}
 			return err
 		}
-		if _, err := c.w.Write(b); err != nil {
-			return &clientError{err}
+		if err := c.deliver(resp, b); err != nil {
+			return err
 		}
 	}
 }
@@ -72,7 +84,9 @@ func (c *call) head(resp *fcgi.Response) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // none is invented (RFC 3875 §6.3.1 is the application's to keep)
 	}
-	if resp.ContentLength >= 0 && resp.Status != http.StatusNoContent {
+	if resp.Status == http.StatusResetContent {
+		h["Content-Length"] = []string{"0"}
+	} else if resp.ContentLength >= 0 && resp.Status != http.StatusNoContent {
 		var digits [20]byte
 		v := c.x.values
 		h["Content-Length"] = v.of(v.string(strconv.AppendInt(digits[:0], resp.ContentLength, 10)))
@@ -81,13 +95,14 @@ func (c *call) head(resp *fcgi.Response) {
 }
 
 func (c *call) notes(resp *fcgi.Response) {
+	c.x.AppStatus = resp.AppStatus()
 	if c.g.Note == nil {
 		return
 	}
-	if n := resp.AppStatus(); n != 0 {
+	if n := c.x.AppStatus; n != 0 && c.stderr.silent() { // else that says more
 		c.g.Note(c.x, fmt.Sprintf("application status %d", n))
 	}
-	if n := resp.Excess(); n > 0 && c.r.Method != http.MethodHead {
+	if n := resp.Excess() + int64(c.dropped); n > 0 && c.r.Method != http.MethodHead {
 		c.g.Note(c.x, fmt.Sprintf("%d bytes of body beyond what the answer's head allows were dropped", n))
 	}
 }

@@ -35,6 +35,7 @@ type call struct {
 	dials    int // attempts that found no worker behind the socket
 	resp     *fcgi.Response
 	piece    []byte              // of resp, taken before its head was sent
+	dropped  int                 // bytes of an answer that has no body
 	busy     interface{ Wait() } // still reads the body
 	unclean  bool                // given up before its end
 	late     bool                // it took too long, and that was told

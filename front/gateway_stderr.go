@@ -26,8 +26,9 @@ type stderrLines struct {
 	total   int
 	dropped int
 
-	mu   sync.Mutex // guards the field below
+	mu   sync.Mutex // guards the fields below
 	tail []byte     // at most twice x.keep.Stderr bytes
+	said bool       // the request wrote something
 }
 
 func (s *stderrLines) begin(g *Gateway, x *Exchange) { s.log, s.x = g.Stderr, x }
@@ -78,11 +79,12 @@ func (s *stderrLines) flush() {
 // keep appends to the tail, and cuts it only now and then.
 func (s *stderrLines) keep(b []byte) {
 	limit := s.x.keep.Stderr
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = s.said || len(b) > 0
 	if limit == 0 {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.tail = append(s.tail, b[max(0, len(b)-limit):]...)
 	if len(s.tail) >= 2*limit {
 		s.tail = lastLines(s.tail, limit)
@@ -99,6 +101,13 @@ func lastLines(b []byte, limit int) []byte {
 		end = end[i+1:]
 	}
 	return b[:copy(b, end)]
+}
+
+// silent says that the request has written nothing.
+func (s *stderrLines) silent() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.said
 }
 
 // close logs an unfinished line, and how much was left out, and hands the

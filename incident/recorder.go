@@ -69,8 +69,10 @@ type Report struct {
 	Status int
 	Time   time.Time
 	// Place tells errors without a traceback apart: the method and path.
-	Place   string
-	Text    []byte // that may have a traceback, as the request's stderr; it is not kept
+	Place string
+	Text  []byte // that may have a traceback, as the request's stderr; it is not kept
+	// Traced says that there is no error without a traceback in Text.
+	Traced  bool
 	Request string // id
 	PID     int
 	// Fill adds the rest of what is known, with secrets as it may be. It is
@@ -253,7 +255,10 @@ func (r *Recorder) record(p Report, fill func(*Incident)) (id string) {
 		r.mu.Unlock()
 		return ""
 	}
-	if id := r.known.id(key); id != "" && r.countLocked(id, &p) {
+	if id := r.known.id(key); id == noIncident {
+		r.mu.Unlock()
+		return ""
+	} else if id != "" && r.countLocked(id, &p) {
 		r.mu.Unlock()
 		return id
 	}
@@ -267,6 +272,10 @@ func (r *Recorder) record(p Report, fill func(*Incident)) (id string) {
 	i := p.incident()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p.Traced && i.Traceback == nil {
+		r.known.learn(key, noIncident)
+		return ""
+	}
 	if r.countLocked(i.ID, &p) {
 		r.known.learn(key, i.ID)
 		return i.ID

@@ -385,3 +385,20 @@ func BenchmarkStorm(b *testing.B) {
 		r.Record(p)
 	}
 }
+
+// Where only a traceback tells of an error, a text without one is none, however often it comes.
+func TestTraced(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	r := failure(3, "r")
+	r.Traced, r.Status = true, 200
+	none := r
+	none.Text = []byte("grep: x: no such file\n")
+	for range 2 * looksAtOnce {
+		if i := s.Record(none); i != nil {
+			t.Fatalf("an incident of a text that tells of no error: %+v", i)
+		}
+	}
+	id := s.record(r) // the looks were not used up
+	s.Flush()
+	s.wants("a traceback", id, 1)
+}

@@ -7,6 +7,9 @@ type texts struct {
 	recent, before map[uint64]string // ids; each at most half of maxKnown
 }
 
+// noIncident is the id of a text that tells of no error.
+const noIncident = "-"
+
 // id returns the incident of a text, "" if it is not known.
 func (t *texts) id(key uint64) string {
 	if id, ok := t.recent[key]; ok {

@@ -196,6 +196,9 @@ func (x *exchange) conclude(err, cause error) {
 	state := x.p.cmd.ProcessState
 	if state != nil && !state.Success() && !x.stopped && cause == nil {
 		x.log.printf("cgi: %s: %v", x.prog.file, state)
+		if w, ok := x.w.(interface{ SetAppStatus(uint32) }); ok && state.ExitCode() > 0 {
+			w.SetAppStatus(uint32(state.ExitCode())) // FastCGI 1.0 §5.5
+		}
 	}
 	switch {
 	case x.complete:

@@ -42,7 +42,8 @@ var (
 // Stderr. When an answer has begun and cannot be completed (the program was
 // killed, or wrote less than its Content-Length) ServeHTTP panics with
 // http.ErrAbortHandler, so that the client sees a broken answer, not a short
-// one. An exit status other than 0 is told on Stderr and changes nothing else.
+// one. An exit status other than 0 is told on Stderr, and to a ResponseWriter that
+// has SetAppStatus(uint32), and changes nothing else.
 //
 // A local redirect (§6.2.2, Location: /path and nothing more) is left to the
 // web server in front: it is answered with the header Location, status 200

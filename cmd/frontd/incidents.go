@@ -152,7 +152,7 @@ func (in *incidents) policy(c *config.Config, a *config.App, r *config.Route) *i
 }
 
 // failed is asked for the incident of a request that was answered with 5xx,
-// or not at all.
+// or not at all, or that ended with a failure behind its answer.
 func (in *incidents) failed(f front.Failure) *incident.Incident {
 	x := f.Exchange
 	policy := new(incident.Policy)
@@ -167,6 +167,8 @@ func (in *incidents) failed(f front.Failure) *incident.Incident {
 		Kind: kind, Cause: string(x.Cause), App: x.App, Status: f.Status, Time: time.Now(),
 		Place: f.Request.Method + " " + x.Path, Text: x.Stderr, Request: x.ID, PID: x.Worker.PID,
 		Policy: *policy, Whole: x.Settings.ShowErrors,
+		// An exit status alone is a failed grep at the end of a script, too.
+		Traced: f.Status < http.StatusInternalServerError,
 		Fill: func(i *incident.Incident) { in.fill(i, &f) },
 	}
 	switch {
