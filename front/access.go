@@ -21,6 +21,9 @@ func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.keep = a.keep
 	f.conn = connectionOf(r.Context())
 	f.Listener = f.conn.Listener
+	if r.ProtoMajor == 1 {
+		f.writer.last = f.conn.ending
+	}
 	f.Client = f.conn.peer(r.RemoteAddr).addr
 	f.ID = a.requestID(f, r)
 	f.Host, f.RequestURI = r.Host, r.RequestURI // until they are checked

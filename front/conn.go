@@ -43,11 +43,13 @@ type conn struct {
 	stale bool       // the read deadline is longAgo: a body that nobody wants is not waited for
 	idle  bool       // a read has been told so
 
+	// ended is set by the server's reader, or by a handler while net/http watches for the client's leaving.
+	ended atomic.Bool
+
 	// Owned by the server's reader, of which there is one at a time.
 	framing framing
 	pending []byte // to be read in the place of what was refused
-	ended   bool
-	slow    bool // 408 is sent: nothing may follow it
+	slow    bool   // 408 is sent: nothing may follow it
 }
 
 func newConn(c net.Conn, maxHead int, refusal func(Refusal)) *conn {
@@ -61,7 +63,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.pending = c.pending[n:]
 			return n, nil
 		}
-		if c.ended {
+		if c.ended.Load() {
 			return 0, io.EOF
 		}
 		n, err := c.Conn.Read(p)
@@ -90,7 +92,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // cut is called by a handler at its end: nothing more is read. What stays of its
 // request's body would be taken for a request by net/http, which keeps the
 // connection in full duplex even if it cannot read that.
-func (c *conn) cut() { c.ended = true }
+func (c *conn) cut() { c.ended.Store(true) }
 
 // SetReadDeadline implements net.Conn.
 func (c *conn) SetReadDeadline(t time.Time) error {
@@ -128,7 +130,8 @@ func (c *conn) interrupted() bool {
 // refuse ends what is read with a piece that net/http answers with 400.
 func (c *conn) refuse(bad error) {
 	state := c.framing.state
-	c.pending, c.ended, c.framing.state = state.poison(), true, refused
+	c.pending, c.framing.state = state.poison(), refused
+	c.ended.Store(true)
 	c.refused.Store(true)
 	if c.refusal != nil && state <= inFields {
 		// Of a bad body the handler learns, and the access log by it.
@@ -140,7 +143,8 @@ func (c *conn) refuse(bad error) {
 // nothing else is being answered on the connection.
 func (c *conn) failed(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.active.Load() && c.framing.midHead() {
-		c.ended, c.slow = true, true
+		c.ended.Store(true)
+		c.slow = true
 		c.refused.Store(true)
 		if c.Conn.SetWriteDeadline(time.Now().Add(refusalTimeout)) == nil {
 			_, _ = io.WriteString(c.Conn, slowHead) // it is closed next, whether this arrives or not

@@ -30,15 +30,19 @@ func readAnswer(t *testing.T, r *bufio.Reader) *http.Response {
 // A graceful end answers what is on its way: a request under way, one that
 // comes on a connection just made, one more on a kept connection.
 func TestShutdownAnswersWhatIsOnItsWay(t *testing.T) {
-	var release chan struct{} // made in the bubble
+	var release, soon chan struct{} // made in the bubble
 	open(t, Config{}, ServerConfig{}, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
+		switch r.URL.Path {
+		case "/slow":
 			<-release
+		case "/soon":
+			<-soon
 		}
 	}, func(d *door) {
-		release = make(chan struct{})
-		busy, fresh, silent, kept, idle := d.dial(), d.dial(), d.dial(), d.dial(), d.dial()
+		release, soon = make(chan struct{}), make(chan struct{})
+		busy, prompt, fresh, silent, kept, idle := d.dial(), d.dial(), d.dial(), d.dial(), d.dial(), d.dial()
 		io.WriteString(busy, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+		io.WriteString(prompt, "GET /soon HTTP/1.1\r\nHost: a\r\n\r\n")
 		keptReader := bufio.NewReader(kept)
 		io.WriteString(kept, plainGet)
 		if resp := readAnswer(t, keptReader); resp.Close {
@@ -52,6 +56,10 @@ func TestShutdownAnswersWhatIsOnItsWay(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- d.server.Shutdown(context.Background()) }() // its end is received below
 		synctest.Wait()
+		close(soon)
+		if resp := readAnswer(t, bufio.NewReader(prompt)); !resp.Close {
+			t.Error("a request that was under way: its answer does not say that it is the last")
+		}
 		for name, c := range map[string]*memnet.Conn{"just made": fresh, "kept": kept} {
 			io.WriteString(c, plainGet)
 			if resp := readAnswer(t, bufio.NewReader(c)); !resp.Close || resp.StatusCode != 200 {

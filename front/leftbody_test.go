@@ -82,3 +82,33 @@ func TestBodyThatComesAfterTheAnswer(t *testing.T) {
 		})
 	}
 }
+
+// A client that has its answer and leaves with its body unsent: net/http watches
+// the connection from that body's end on, early as it is, while we cut it. The
+// race detector looks.
+func TestClientLeavesBeforeItsBodyEnds(t *testing.T) {
+	open(t, Config{}, ServerConfig{}, func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		io.WriteString(w, "early")
+		r.Body.(interface{ Stop() }).Stop()
+	}, func(d *door) {
+		nc := d.dial()
+		br := bufio.NewReader(nc)
+		io.WriteString(nc, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo")
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		early := make([]byte, len("early"))
+		if _, err := io.ReadFull(resp.Body, early); string(early) != "early" {
+			t.Errorf("answer %q, %v", early, err)
+		}
+		nc.CloseWrite()
+		if rest, err := io.ReadAll(br); strings.Contains(string(rest), "HTTP/1.1 ") {
+			t.Errorf("after the answer came %q, %v", rest, err)
+		}
+		nc.Close()
+	})
+}

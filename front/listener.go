@@ -56,7 +56,8 @@ func WithListener(ctx context.Context, l Listener) context.Context {
 // stages need it. Several may ask at once (HTTP/2).
 type connection struct {
 	Listener
-	conn      *conn // net/http's HTTP/1; nil: another server's
+	conn      *conn        // net/http's HTTP/1; nil: another server's
+	ending    *atomic.Bool // of the server's graceful end; nil: the server sees to that
 	lastPeer  atomic.Pointer[endpoint]
 	lastLocal atomic.Pointer[localEnd]
 }

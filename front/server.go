@@ -65,7 +65,7 @@ func NewServer(handler http.Handler, config ServerConfig) *Server {
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: c.MaxStreams},
 		ConnState:         s.set.track,
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
-			return context.WithValue(ctx, listenerKey{}, &connection{Listener: c.Listener, conn: httpConn(nc)})
+			return context.WithValue(ctx, listenerKey{}, &connection{Listener: c.Listener, conn: httpConn(nc), ending: &s.ending})
 		},
 		// OPTIONS * comes to the chain as every other request.
 		DisableGeneralOptionsHandler: true,

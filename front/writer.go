@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type writer struct {
 	armed time.Time     // when the write deadline was last set
 	limit time.Duration // that it was set to; 0: none
 	body  *body         // the request's, nil if it has none
+	last  *atomic.Bool  // whether the client is told to go (RFC 9112 §9.6); nil: not here
 }
 
 func (w *writer) Header() http.Header         { return w.w.Header() }
@@ -43,6 +45,9 @@ func (w *writer) head(status int) {
 	}
 	w.x.Status = status
 	w.x.dress(w.w.Header(), status)
+	if w.last != nil && w.last.Load() {
+		w.w.Header().Set("Connection", "close") // the end came while the request was under way: see lastAnswer
+	}
 	if w.body != nil {
 		w.body.limitDrain()
 	}

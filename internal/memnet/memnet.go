@@ -32,9 +32,10 @@ func (c *Conn) Read(p []byte) (int, error) { return c.in.read(p) }
 func (c *Conn) Write(p []byte) (int, error) { return c.out.write(p) }
 
 // Close ends both directions; what was written is still read by the other end.
+// Who reads here, and learns of it, can write no more: net/http would answer.
 func (c *Conn) Close() error {
-	c.in.close(true)
 	c.out.close(false)
+	c.in.close(true)
 	return nil
 }
 
@@ -105,7 +106,7 @@ func (h *half) read(p []byte) (int, error) {
 	for {
 		switch {
 		case h.lost:
-			return 0, net.ErrClosed
+			return 0, &net.OpError{Op: "read", Net: "mem", Err: net.ErrClosed}
 		case h.readBy.passed():
 			return 0, os.ErrDeadlineExceeded
 		case len(h.buf) > 0:
@@ -126,7 +127,7 @@ func (h *half) write(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		switch room := bufferSize - len(h.buf); {
 		case h.ended:
-			return n, net.ErrClosed
+			return n, &net.OpError{Op: "write", Net: "mem", Err: net.ErrClosed}
 		case h.lost:
 			return n, &net.OpError{Op: "write", Net: "mem", Err: syscall.EPIPE}
 		case h.writeBy.passed():
