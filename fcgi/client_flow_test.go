@@ -280,6 +280,7 @@ func TestHoldServer(t *testing.T) {
 			}
 			readAll(resp)
 			resp.Close()
+			synctest.Wait() // for the body's reader
 			if reads != (body.taken > 0) {
 				t.Errorf("handler reads: %v, taken of the body: %d", reads, body.taken)
 			}
