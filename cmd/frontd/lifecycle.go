@@ -206,12 +206,21 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 	return err
 }
 
+// echoTime is for how long a signal to stop is no second one: who signals a process
+// and its group, as timeout(1) does, a wrapper that passes on a terminal's Ctrl-C, and
+// a shell with a trap that is signalled with us say twice what they mean once.
+const echoTime = 200 * time.Millisecond
+
+// asksToStop reports whether a signal does; a second one has a stop be one at once.
+func asksToStop(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
+
 // hasten makes a stop one at once when it is asked for again. Behind an heir
 // the first TERM is meant for the service: it goes to the heir, as does each HUP.
 // Logs are opened again as long as something may be written to them.
 func (d *daemon) hasten(ctx context.Context, atOnce func(), signals <-chan os.Signal) {
 	behind := d.fate.Load() == fateHandedOver
 	forward := behind
+	asked := time.Now()
 	for {
 		select {
 		case s := <-signals:
@@ -223,10 +232,12 @@ func (d *daemon) hasten(ctx context.Context, atOnce func(), signals <-chan os.Si
 				if behind {
 					d.heir.Signal(s)
 				}
-			case s != syscall.SIGTERM && s != syscall.SIGINT: // too late for what else there is
+			case !asksToStop(s): // too late for what else there is
 			case s == syscall.SIGTERM && forward:
-				forward = false
+				forward, asked = false, time.Now()
 				d.heir.Signal(s) // if it is gone, so is the service
+			case time.Since(asked) < echoTime:
+				d.log.Info("told to stop once more within a moment, which counts once", "signal", s.String())
 			default:
 				d.log.Warn("stopping at once", "signal", s.String())
 				atOnce()

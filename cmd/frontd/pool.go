@@ -304,19 +304,28 @@ func (p *pool) wait(ctx context.Context, signals <-chan os.Signal) {
 func (p *pool) stop(sup *supervisor.Supervisor, timeout time.Duration, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	go func() {
-		// Ends with ctx, which this function cancels.
-		select {
-		case <-signals:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	go p.hasten(ctx, cancel, signals) // ends with ctx, which this function cancels
 	if err := sup.Stop(ctx); err != nil {
 		p.log.Warn("workers were killed: they did not stop in time", "error", err)
 	}
 	p.log.Info("stopped")
 	return nil
+}
+
+// hasten makes a stop one at once when it is asked for again.
+func (p *pool) hasten(ctx context.Context, atOnce func(), signals <-chan os.Signal) {
+	asked := time.Now()
+	for {
+		select {
+		case s := <-signals:
+			if asksToStop(s) && time.Since(asked) >= echoTime {
+				p.log.Warn("stopping at once", "signal", s.String())
+				atOnce()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // listenerFile is the socket itself, to be a worker's fd 0.
