@@ -43,6 +43,7 @@ const (
 	RedirectLoop        Cause = "redirect-loop"        // the application led from path to path within the site too often
 	UpstreamUnreachable Cause = "upstream-unreachable" // no connection to the FastCGI server
 	Exhausted           Cause = "exhausted"            // frontd has no descriptor or port left to reach a worker with
+	FileBroken          Cause = "file-broken"          // a file could not be read to the end that it had when it was opened
 	SpoolFailed         Cause = "spool-failed"         // no room to spool the body
 	SessionFailed       Cause = "session-failed"       // the store of sessions cannot be read or written
 	ShuttingDown        Cause = "shutting-down"        // the daemon stops
@@ -53,7 +54,7 @@ const (
 var Causes = []Cause{
 	QueueTimeout, QueueFull, WorkerDied, RequestTimeout, BadResponse, BodyTooLarge, HeadTooLarge, TooSlow, BadRequest,
 	NoRoute, StartFailed, ClientGone, NotFound, Forbidden, Unauthorized, RateLimited, MethodNotAllowed, TargetTooLong, ExpectationFailed,
-	VersionUnsupported, LengthRequired, RedirectLoop, UpstreamUnreachable, Exhausted, SpoolFailed, SessionFailed, ShuttingDown, Internal,
+	VersionUnsupported, LengthRequired, RedirectLoop, UpstreamUnreachable, Exhausted, FileBroken, SpoolFailed, SessionFailed, ShuttingDown, Internal,
 }
 
 // StatusClientGone is what the log shows when the client went away: nginx's
@@ -100,7 +101,7 @@ func (c Cause) Status() int {
 		return http.StatusHTTPVersionNotSupported
 	case SpoolFailed:
 		return http.StatusInsufficientStorage
-	case Internal, RedirectLoop:
+	case Internal, RedirectLoop, FileBroken:
 	}
 	return http.StatusInternalServerError
 }

@@ -3,7 +3,6 @@ package front
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -178,12 +177,12 @@ func (s *Static) serveFile(w http.ResponseWriter, r *http.Request, name string) 
 		if packed, encoding, when := s.packed(r, name, info); packed != nil {
 			defer packed.Close()
 			h.Set("Etag", etag(when, "-"+encoding))
-			http.ServeContent(&packedWriter{w, encoding}, r, name, info.ModTime(), packed)
+			sendFile(w, &packedWriter{w, encoding}, r, info, packed)
 			return
 		}
 	}
 	h.Set("Etag", etag(info, ""))
-	http.ServeContent(w, r, name, info.ModTime(), io.ReadSeeker(f))
+	sendFile(w, w, r, info, f)
 }
 
 // open opens a regular file, for nothing else has an end.
