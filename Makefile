@@ -39,7 +39,12 @@ install: ## what the package has: DESTDIR=... PREFIX=/usr
 	install -D -m 0644 deploy/systemd/README.md $(DESTDIR)$(PREFIX)/share/doc/frontd/README.systemd.md
 	install -D -m 0644 deploy/systemd/pool.env.example $(DESTDIR)$(PREFIX)/share/doc/frontd/pool.env.example
 	install -D -m 0644 deploy/systemd/users.conf $(DESTDIR)$(PREFIX)/share/doc/frontd/users.conf
-	install -m 0644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/frontd/
+	for f in docs/*.md; do \
+		sed 's|(\.\./configs/)|(.)|; s|\.\./configs/||g; s|\.\./deploy/systemd/README.md|README.systemd.md|g; s|\.\./ARCHITECTURE.md|ARCHITECTURE.md|g' $$f >$(DESTDIR)$(PREFIX)/share/doc/frontd/$${f#docs/} && \
+		chmod 0644 $(DESTDIR)$(PREFIX)/share/doc/frontd/$${f#docs/} || exit 1; done
+	install -m 0644 ARCHITECTURE.md CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/frontd/
+	for d in nginx apache caddy lighttpd; do \
+		install -d $(DESTDIR)$(PREFIX)/share/doc/frontd/$$d && install -m 0644 configs/$$d/* $(DESTDIR)$(PREFIX)/share/doc/frontd/$$d/ || exit 1; done
 	install -m 0644 deploy/grafana/frontd.json $(DESTDIR)$(PREFIX)/share/doc/frontd/grafana.json
 	install -D -m 0644 configs/frontd.toml $(DESTDIR)$(PREFIX)/share/doc/frontd/frontd.toml
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1

@@ -215,6 +215,9 @@ func (r *reader) checkRoutes(c *Config) {
 		c.Routes = []*Route{{Set: Set{}, Pos: c.Apps[0].Pos, Path: Path{Text: "/"}, App: c.Apps[0].Name}}
 		return
 	}
+	if len(c.Routes) == 0 && len(c.Apps) == 0 && !r.broken {
+		r.warnf(Pos{Line: 1, Column: 1}, "", "no app and no route: every request is answered 404") // a file cut off, perhaps
+	}
 	for _, a := range c.Apps {
 		switch {
 		case used[a.Name] || r.broken:

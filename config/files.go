@@ -62,7 +62,10 @@ func (f *files) app(a *App) {
 	case KindPHP, KindFolder:
 		f.note(a.Set["target"], path+".target", isFolder(a.Target))
 	case KindCGI:
-		_, err := os.Stat(a.Target)
+		info, err := os.Stat(a.Target)
+		if err == nil && !info.IsDir() && info.Mode()&0o111 == 0 {
+			err = fmt.Errorf("%s is not executable: chmod +x it", a.Target)
+		}
 		f.note(a.Set["target"], path+".target", plain(err))
 	}
 }

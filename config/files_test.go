@@ -30,7 +30,8 @@ func TestCheckFiles(t *testing.T) {
 app.a = { kind = "wsgi", target = "a", directory = "site", python = "./python" }
 app.b = { kind = "php", target = "site", fallback = "" }
 app.d = { kind = "folder", target = ".", fallback = "/python" }
-route = [ { path = "/static/", root = "static" }, { path = "/b/", app = "b" }, { path = "/d/", app = "d", fallback = "/file" }, { app = "a", root = "static" } ]`)
+app.c = { kind = "cgi", target = "python" }
+route = [ { path = "/static/", root = "static" }, { path = "/b/", app = "b" }, { path = "/c/", app = "c" }, { path = "/d/", app = "d", fallback = "/file" }, { app = "a", root = "static" } ]`)
 	if errs := good.CheckFiles(); errs != nil {
 		t.Errorf("all is there, and yet:\n%v", errs)
 	}
@@ -40,7 +41,8 @@ app.b = { kind = "php", target = "file" }
 app.c = { kind = "cgi", target = "none" }
 app.d = { kind = "folder", target = "site", fallback = "/index.py" }
 app.e = { kind = "fcgi", target = "unix:/x", directory = "site", fallback = "/app.php" }
-route = [ { path = "/d/", app = "d", fallback = "/other.py" }, { path = "/e/", app = "e" }, { path = "/static/", root = "file" }, { path = "/b/", app = "b" }, { path = "/c/", app = "c" }, { app = "a" } ]`)
+app.f = { kind = "cgi", target = "file" }
+route = [ { path = "/f/", app = "f" }, { path = "/d/", app = "d", fallback = "/other.py" }, { path = "/e/", app = "e" }, { path = "/static/", root = "file" }, { path = "/b/", app = "b" }, { path = "/c/", app = "c" }, { app = "a" } ]`)
 	want := []string{
 		"1:8: server.tls: open " + dir + "/c: no such file or directory",
 		"2:40: app.a.directory: " + dir + "/none: no such file or directory",
@@ -49,8 +51,9 @@ route = [ { path = "/d/", app = "d", fallback = "/other.py" }, { path = "/e/", a
 		"4:25: app.c.target: " + dir + "/none: no such file or directory",
 		"5:45: app.d.fallback: " + dir + "/site/index.py: no such file or directory",
 		"6:66: app.e.fallback: " + dir + "/site/app.php: no such file or directory",
-		"7:38: route.fallback: " + dir + "/site/other.py: no such file or directory",
-		"7:114: route.root: " + dir + "/file is not a folder",
+		"7:25: app.f.target: " + dir + "/file is not executable: chmod +x it",
+		"8:67: route.fallback: " + dir + "/site/other.py: no such file or directory",
+		"8:143: route.root: " + dir + "/file is not a folder",
 	}
 	errs := bad.CheckFiles()
 	for i := range max(len(errs), len(want)) {

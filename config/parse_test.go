@@ -141,6 +141,8 @@ func TestErrors(t *testing.T) {
 
 func TestEmptyFileIsDefault(t *testing.T) {
 	got, want := mustParse(t, ""), Default()
+	// What is left of a file that was cut off is told, but a file of none is one.
+	want.Warnings = Errors{{got.File, Pos{1, 1}, "", "no app and no route: every request is answered 404"}}
 	got.File, got.Server.Set, got.Log.Set, got.Metrics.Set, got.Incidents.Set = "", nil, nil, nil, nil
 	got.Mail.Set, got.Webhook.Set = nil, nil
 	if !reflect.DeepEqual(got, want) {

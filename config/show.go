@@ -53,14 +53,25 @@ func (c *Config) writeApp(b *bufio.Writer, a *App) {
 		switch {
 		case a.Set.Has(name):
 			return own
-		case a.meaningless(name):
+		case a.meaningless(name), name == "body" && a.mixes():
 			return hidden
 		case isLimit(name), isStage(name):
 			return inherited
 		}
 		return byDefault
 	})
+	if a.mixes() {
+		fmt.Fprintf(b, "# body: %s  # default\n", mixed)
+	}
 }
+
+// mixes reports whether an app's bodies reach it in a third way, the default of
+// kinds whose workers have few places, which has no name in a file.
+func (a *App) mixes() bool {
+	return a.Kind != KindDemo && a.Kind != KindGo && !a.Set.Has("body")
+}
+
+const mixed = "streams what comes at once, spools the rest first"
 
 func (c *Config) writeRoute(b *bufio.Writer, r *Route) {
 	b.WriteString("\n[[route]]\n")

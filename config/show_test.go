@@ -50,7 +50,7 @@ func TestWriteEffective(t *testing.T) {
 		t.Errorf("a secret in\n%s", shown)
 	}
 	for _, line := range []string{
-		`body_rate = 1001`, `shutdown_timeout = "30s"  # default`, `PASSWORD = "********"`,
+		"# body: streams what comes at once, spools the rest first  # default\n", `body_rate = 1001`, `shutdown_timeout = "30s"  # default`, `PASSWORD = "********"`,
 		`#max_body = "3MiB"  # from above`, `timeout.request = "1h"`, `#timeout.request = "1h"  # from above`,
 		`python`, `max_body = 5`, `kind = "wsgi"`,
 	} {

@@ -27,7 +27,7 @@ func (c *Config) WriteRoute(w io.Writer, r *Route) error {
 	}
 	if app != nil {
 		for _, l := range linesOf(appKeys, "") {
-			if _, of := app.Set.at(l.name); isLimit(l.name) || isStage(l.name) || isException(l.name) || app.meaningless(l.name) || !of && isNothing(l.text(app)) {
+			if _, of := app.Set.at(l.name); isLimit(l.name) || isStage(l.name) || isException(l.name) || app.meaningless(l.name) || l.name == "body" && app.mixes() || !of && isNothing(l.text(app)) {
 				continue
 			}
 			origin := Origin{Section: "default"}
@@ -35,6 +35,9 @@ func (c *Config) WriteRoute(w io.Writer, r *Route) error {
 				origin = Origin{"app." + app.Name, pos}
 			}
 			c.writeOrigin(b, "app."+app.Name+"."+l.name, l.text(app), origin)
+		}
+		if app.mixes() {
+			fmt.Fprintf(b, "# app.%s.body: %s  # default\n", app.Name, mixed)
 		}
 	}
 	return b.Flush()

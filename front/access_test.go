@@ -26,12 +26,21 @@ func sample() (*Exchange, *http.Request) {
 
 func TestTextLineIsOneLineWhateverTheClientSends(t *testing.T) { // H14
 	x, r := sample()
+	x.Detail = "dial \x1b\": no such file\nmore"
 	line := string(appendText(nil, x, r, newSecond(x.Start)))
 	hostile := `\x1b[31m\x0d\x0a\x22\x5c\x00\x9b\xff\xc3\xa9\xe2\x80\xa8\xc2\x85`
 	want := `2001:db8::1 - - [21/Nov/2026:02:03:04 +0000] "GET /x?` + hostile + ` HTTP/1.1" 502 4 "` + hostile + `" "` + hostile +
-		`" host="a" app=blog worker=7 queue=0.001500 worker_time=2.000000 total=3.000000 in=3 attempts=2 cause=worker-died id=the-id` + "\n"
+		`" host="a" app=blog worker=7 queue=0.001500 worker_time=2.000000 total=3.000000 in=3 attempts=2 cause=worker-died detail="dial \x1b\x22: no such file" id=the-id` + "\n"
 	if line != want {
 		t.Errorf("line\n%q, want\n%q", line, want)
+	}
+	x.Detail = strings.Repeat("\x1b", 8<<10)
+	if line := appendText(nil, x, r, newSecond(x.Start)); len(line) > len(want)+4*maxDetail {
+		t.Errorf("a long detail makes a line of %d bytes", len(line))
+	}
+	x.Cause = ""
+	if line := string(appendText(nil, x, r, newSecond(x.Start))); strings.Contains(line, "detail=") {
+		t.Errorf("line %q has a detail of nothing", line)
 	}
 }
 

@@ -3,6 +3,7 @@ package front
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -23,9 +24,9 @@ const (
 
 // appendText appends
 //
-//	CLIENT - - [TIME] "METHOD URI PROTO" STATUS BYTES "REFERER" "USER-AGENT" host="H" app=A worker=PID queue=S worker_time=S total=S in=BYTES attempts=N cause=C incident=I id=ID
+//	CLIENT - - [TIME] "METHOD URI PROTO" STATUS BYTES "REFERER" "USER-AGENT" host="H" app=A worker=PID queue=S worker_time=S total=S in=BYTES attempts=N cause=C detail="WHY" incident=I id=ID
 //
-// with "-" for what there is not; incident= is there only for a request that has one. Times are seconds. What clients send is
+// with "-" for what there is not; detail= and incident= are there only for a request that has them. Times are seconds. What clients send is
 // quoted; see appendQuoted.
 func appendText(b []byte, x *Exchange, r *http.Request, s *second) []byte {
 	b = appendClient(b, x)
@@ -61,11 +62,26 @@ func appendText(b []byte, x *Exchange, r *http.Request, s *second) []byte {
 	b = strconv.AppendInt(append(b, " in="...), x.BytesIn, 10)
 	b = strconv.AppendInt(append(b, " attempts="...), int64(x.Attempts), 10)
 	b = append(append(b, " cause="...), dash(string(x.Cause))...)
+	if x.Cause != "" && x.Detail != "" {
+		b = append(appendQuoted(append(b, ` detail="`...), clipDetail(x.Detail)), '"')
+	}
 	if i := x.Incident; i != nil {
 		b = append(append(b, " incident="...), i.ID...)
 	}
 	b = append(append(b, " id="...), x.ID...)
 	return append(b, '\n')
+}
+
+// maxDetail bounds what a text line says of a cause, before quoting: a path in it
+// may be as long as a request's target.
+const maxDetail = 300
+
+func clipDetail(s string) string {
+	s, _, _ = strings.Cut(s, "\n") // what else a worker printed stands in the log already
+	if len(s) > maxDetail {
+		return s[:maxDetail] + "..."
+	}
+	return s
 }
 
 // appendStatus writes 000 where no head was sent, as three digits always stand there.

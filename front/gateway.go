@@ -107,20 +107,28 @@ func (g *Gateway) InFlight() []Flight {
 }
 
 // Lost returns the requests that the death of a process took out of its
-// hands, and forgets them. Those it still holds are in InFlight.
+// hands, and forgets them. Those it still holds are in InFlight. A connection that
+// ended long before the process was broken off by a worker that lived on.
 func (g *Gateway) Lost(pid int) []Flight {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var list []Flight
+	now := time.Now()
 	g.lost = slices.DeleteFunc(g.lost, func(f lostFlight) bool {
 		if f.PID != pid {
 			return false
 		}
-		list = append(list, f.Flight)
+		if now.Sub(f.at) < lostFor {
+			list = append(list, f.Flight)
+		}
 		return true
 	})
 	return list
 }
+
+// lostFor is the time within which the end of a process follows that of its
+// connections: as long as a loaded machine may take to tell of it.
+const lostFor = 10 * time.Second
 
 // Slow returns the requests that workers have had in hand for longer than
 // Settings.Slow, each once.

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/frontd/frontd/fcgi"
 )
@@ -195,6 +196,22 @@ func TestGatewayForgetsWhatNoDeathTook(t *testing.T) {
 		if lost := g.Lost(1); len(lost) != tt.lost {
 			t.Errorf("then %q: lost %+v, want %d", tt.after, lost, tt.lost)
 		}
+	}
+}
+
+// A process that ends long after one of its connections broke did not lose what
+// that one had: a worker breaks answers off that it cannot finish, and lives on.
+func TestGatewayForgetsWhatIsLongLost(t *testing.T) {
+	g := &Gateway{lost: []lostFlight{
+		{Flight{PID: 1, ID: "long ago"}, time.Now().Add(-lostFor)},
+		{Flight{PID: 1, ID: "now"}, time.Now().Add(time.Hour)},
+		{Flight{PID: 2, ID: "another's"}, time.Now().Add(time.Hour)},
+	}}
+	if lost := g.Lost(1); len(lost) != 1 || lost[0].ID != "now" {
+		t.Errorf("lost %+v, want that of now", lost)
+	}
+	if len(g.lost) != 1 {
+		t.Errorf("%+v stay, want another's", g.lost)
 	}
 }
 

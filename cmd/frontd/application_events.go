@@ -105,7 +105,7 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 	var held []front.Flight
 	var served uint64
 	if u != nil {
-		held, served = a.flights(e.Worker.PID), a.pool.Served(u)
+		held, served = a.flights(e.Worker.PID, e.Exit), a.pool.Served(u)
 		if held := describeFlights(held); held != "" {
 			said = append(said, "in_flight", held)
 		}
@@ -169,9 +169,13 @@ func describeFlights(flights []front.Flight) string {
 const maxFlightsLogged = 5
 
 // flights is what a process had in hand, whether its death was seen by the
-// requests before it was by us or not.
-func (a *application) flights(pid int) []front.Flight {
+// requests before it was by us or not. An end that was asked for, and went well,
+// took nothing away.
+func (a *application) flights(pid int, x *supervisor.Exit) []front.Flight {
 	list := a.gateway.Lost(pid)
+	if endedAsTold(x) && x.Cause != supervisor.CauseExit {
+		list = nil
+	}
 	for _, f := range a.gateway.InFlight() {
 		if f.PID == pid {
 			list = append(list, f)

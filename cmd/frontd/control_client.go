@@ -44,6 +44,13 @@ func (f *controlFlag) call(ctx context.Context, method, target string, v any) er
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+			err = dial.Err
+			if call, ok := errors.AsType[*os.SyscallError](err); ok {
+				err = call.Err
+			}
+			return fmt.Errorf("no daemon answers at %s: %w", path, err)
+		}
 		return fmt.Errorf("ask the daemon at %s: %w", path, err)
 	}
 	defer resp.Body.Close()
@@ -133,7 +140,7 @@ func reloadCommand() *cobra.Command {
 }
 
 func restartCommand() *cobra.Command {
-	return controlCommand("restart APP", "Replace the workers of an application one after the other", cobra.ExactArgs(1),
+	return controlCommand("restart APP", "Replace the workers of an application; the old ones stay until the new ones serve", cobra.ExactArgs(1),
 		func(args []string) string { return "/restart?app=" + url.QueryEscape(args[0]) })
 }
 

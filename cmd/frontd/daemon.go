@@ -155,9 +155,7 @@ func (d *daemon) prepare(life context.Context, c *config.Config, stderr io.Write
 	if d.log, err = openLogbook(c.Log, stderr, d.dev); err != nil {
 		return err
 	}
-	for _, w := range c.Warnings {
-		d.log.Warn("configuration: " + w.Error())
-	}
+	d.doubt(c)
 	if d.why != "" {
 		d.log.Info("detected " + d.why)
 	}
@@ -166,6 +164,13 @@ func (d *daemon) prepare(life context.Context, c *config.Config, stderr io.Write
 	d.stop, d.handed, d.failed = make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	d.speaks.Store(d.elder == nil)
 	return nil
+}
+
+// doubt tells what is odd about a configuration that holds nevertheless.
+func (d *daemon) doubt(c *config.Config) {
+	for _, w := range c.Warnings {
+		d.log.Warn("configuration: " + w.Error())
+	}
 }
 
 // start starts what is behind the doors. It returns the names of sockets that

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -85,7 +87,7 @@ func newRoot() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err, cmd} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{plainFlag(err), cmd} })
 	root.AddCommand(
 		serveCommand(), poolCommand(), checkCommand(), configCommand(), importCommand(),
 		statusCommand(), workersCommand(), topCommand(), incidentsCommand(), reloadCommand(), restartCommand(), scaleCommand(), upgradeCommand(), stopCommand(),
@@ -97,6 +99,7 @@ func newRoot() *cobra.Command {
 }
 
 func didYouMean(cmd *cobra.Command, arg string) string {
+	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which this one call of it leaves out
 	if near := cmd.SuggestionsFor(arg); len(near) > 0 {
 		return fmt.Sprintf(", did you mean %q?", near[0])
 	}
@@ -116,12 +119,33 @@ func strictCompletion(root *cobra.Command) {
 	}
 }
 
-// usageArgs makes what cobra says of wrong arguments a usage error.
+// usageArgs makes arguments that check refuses a usage error. What cobra says of
+// them counts them, or takes one too many for a command: the form says more.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &usageError{err, cmd}
+		if check(cmd, args) == nil {
+			return nil
 		}
-		return nil
+		if len(args) > 0 && cmd.HasAvailableSubCommands() {
+			return usagef(cmd, "%s: unknown command %q%s", cmd.Name(), args[0], didYouMean(cmd, args[0]))
+		}
+		given := "no arguments"
+		if len(args) > 0 {
+			given = strings.Trim(fmt.Sprintf("%q", args), "[]")
+		}
+		return usagef(cmd, "%s: want %s%s", given, cmd.CommandPath(), strings.TrimPrefix(cmd.Use, cmd.Name()))
 	}
+}
+
+// plainFlag says what a flag takes in the place of how Go failed to parse it.
+func plainFlag(err error) error {
+	number, ok := errors.AsType[*strconv.NumError](err)
+	if !ok {
+		return err
+	}
+	want := "want a number"
+	if errors.Is(number, strconv.ErrRange) {
+		want = "too large"
+	}
+	return errors.New(strings.TrimSuffix(err.Error(), number.Error()) + want)
 }

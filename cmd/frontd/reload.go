@@ -84,6 +84,7 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 			stale = append(stale, st.old)
 		}
 	}
+	d.doubt(c)
 	report.Waits, report.Rescaled = waitingIn(d.first, c), s.rescaled()
 	return report, errors.Join(err, s.finish(ctx), d.retireAll(ctx, stale, before))
 }
