@@ -26,7 +26,7 @@ func runtimeDir(name string) (string, *os.File, error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("make runtime directory: %w", err)
 		}
-		lock, err := lockDir(dir)
+		lock, err := lockDir(dir, os.O_CREATE)
 		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, os.ErrNotExist) {
 			return "", nil, fmt.Errorf("lock runtime directory: %w", err)
 		}
@@ -37,24 +37,31 @@ func runtimeDir(name string) (string, *os.File, error) {
 	}
 }
 
-// sweepDirs removes the runtime directories that no daemon holds.
+// sweepDirs removes the runtime directories that no daemon holds. One without a
+// lock is somebody's whose lock was taken away: the sockets in it may be in use.
 func sweepDirs(pattern string) {
 	found, _ := filepath.Glob(pattern) // never malformed: a name has no magic
 	for _, dir := range found {
 		if os.Remove(dir) == nil {
 			continue // empty: its daemon was about to lock it, and makes another
 		}
-		if lock, err := lockDir(dir); err == nil {
+		if lock, err := lockDir(dir, 0); err == nil {
 			os.RemoveAll(dir)
 			lock.Close()
 		}
 	}
 }
 
+// stays is the mode of files for the owner alone that live for as long as the
+// daemon does, and may be in a temporary folder: who takes away what is old there
+// leaves alone what has the sticky bit (XDG Base Directory Specification;
+// systemd-tmpfiles).
+const stays = 0o600 | os.ModeSticky
+
 // lockDir fails where another process has the folder. The lock ends with the
 // process. It is a file's: the supervisor locks the folder.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+func lockDir(dir string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|flag, stays)
 	if err != nil {
 		return nil, err
 	}

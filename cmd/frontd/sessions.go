@@ -163,6 +163,7 @@ func ownSecret(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer os.Remove(f.Name())
+	_ = f.Chmod(stays) // where the system lets us
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
 	_, err = f.WriteString(hex.EncodeToString(random))

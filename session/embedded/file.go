@@ -33,7 +33,7 @@ func (s *Store) tryFile() (db *bolt.DB, err error) {
 		return nil, fmt.Errorf("open session store: %w", err)
 	}
 	err = guarded(func() error {
-		db, err = bolt.Open(s.file, 0o600, &bolt.Options{
+		db, err = bolt.Open(s.file, fileMode, &bolt.Options{
 			Timeout: gatePatience, NoSync: true, NoGrowSync: true, NoFreelistSync: true, NoStatistics: true,
 			FreelistType: bolt.FreelistMapType,
 		})

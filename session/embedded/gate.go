@@ -24,10 +24,10 @@ var errHeld = errors.New("another process holds it and does not give it up")
 
 func newGate(file string) (g *gate, err error) {
 	g = new(gate)
-	if g.lock, err = os.OpenFile(file+".lock", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if g.lock, err = os.OpenFile(file+".lock", os.O_RDWR|os.O_CREATE, fileMode); err != nil {
 		return nil, err
 	}
-	if g.want, err = os.OpenFile(file+".want", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if g.want, err = os.OpenFile(file+".want", os.O_RDWR|os.O_CREATE, fileMode); err != nil {
 		g.lock.Close()
 		return nil, err
 	}

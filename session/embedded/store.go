@@ -35,6 +35,12 @@ type Options struct {
 
 const defaultMax = 1_000_000
 
+// fileMode is for the owner alone. Where the file is in a temporary folder, who
+// takes away what is old there leaves alone what has the sticky bit (XDG Base
+// Directory Specification; systemd-tmpfiles): a store may be read for days before
+// it is written.
+const fileMode = 0o600 | os.ModeSticky
+
 // A Store is a session.Store in a file.
 type Store struct {
 	// Immutable.
@@ -70,7 +76,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open session store: %w", err)
 	}
-	f, err := os.OpenFile(o.File, os.O_RDWR|os.O_CREATE, 0o600) // whether it could be
+	f, err := os.OpenFile(o.File, os.O_RDWR|os.O_CREATE, fileMode) // whether it could be
 	if err != nil {
 		g.close()
 		return nil, fmt.Errorf("open session store: %w", err)
