@@ -113,7 +113,8 @@ func (c *Certificates) look() []fileStamp {
 // the others do not wait for it.
 func (c *Certificates) follow(now time.Time) {
 	last := c.checked.Load()
-	if now.UnixNano()-last < int64(certCheck) || !c.checked.CompareAndSwap(last, now.UnixNano()) {
+	since := time.Duration(now.UnixNano() - last) // by the clock on the wall, which may have been set back
+	if since > -certCheck && since < certCheck || !c.checked.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
 	c.mu.Lock()

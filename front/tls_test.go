@@ -94,6 +94,11 @@ func TestCertificatesFollowTheirFiles(t *testing.T) {
 	if err := c.Reload(); err != nil || name() != "three.example" {
 		t.Errorf("Reload: %v, %s in use", err, name())
 	}
+	c.follow(now.Add(time.Hour)) // and the clock is set back by it
+	certify(t, dir, "four.example", day.Add(3*time.Minute))
+	if got := name(); got != "four.example" {
+		t.Errorf("after the clock was set back: %s", got)
+	}
 	os.Remove(files.Key)
 	if _, err := LoadCertificates([]CertificateFiles{files}, nil); err == nil {
 		t.Error("loaded without a key")

@@ -79,7 +79,7 @@ type due struct {
 // plan decides what is due.
 func (l *ledger) plan(now time.Time, rules Rules, heads []Head) plan {
 	p := plan{all: heads, wait: -1}
-	list, at := l.untold(rules, heads)
+	list, at := l.untold(now, rules, heads)
 	if len(list) == 0 {
 		return p
 	}
@@ -108,7 +108,7 @@ func (l *ledger) plan(now time.Time, rules Rules, heads []Head) plan {
 
 // untold returns what nobody was told of yet, in the order of telling, and
 // when it is due: new ones after a moment, those known by the digest's time.
-func (l *ledger) untold(rules Rules, heads []Head) (list []due, at time.Time) {
+func (l *ledger) untold(now time.Time, rules Rules, heads []Head) (list []due, at time.Time) {
 	var fresh bool
 	for _, h := range heads {
 		e, known := l.Told[h.ID]
@@ -119,14 +119,14 @@ func (l *ledger) untold(rules Rules, heads []Head) (list []due, at time.Time) {
 			list = append(list, due{h, false, h.Count - e.Count})
 		default:
 			list = append(list, due{h, true, h.Count})
-			if t := h.First.Add(rules.Window); !fresh || t.Before(at) {
+			if t := since(h.First, now).Add(rules.Window); !fresh || t.Before(at) {
 				at = t
 			}
 			fresh = true
 		}
 	}
 	if !fresh {
-		at = l.Latest.Add(rules.Digest)
+		at = since(l.Latest, now).Add(rules.Digest)
 	}
 	slices.SortFunc(list, func(a, b due) int {
 		switch {
@@ -189,6 +189,16 @@ func (l *ledger) save() error {
 		os.Remove(f.Name())
 	}
 	return err
+}
+
+// since is at, or long ago where it is still to come: what was noted before the
+// clock was set back, and read from a file since, is due now and not when the
+// clock is there again.
+func since(at, now time.Time) time.Time {
+	if at.After(now) {
+		return time.Time{}
+	}
+	return at
 }
 
 func later(a, b time.Time) time.Time {

@@ -187,6 +187,21 @@ func TestNewOnesAtOnceRepeatsInADigest(t *testing.T) {
 	})
 }
 
+// What came and was told before the clock was set back, as the files have it, holds up
+// nothing until the clock is there again.
+func TestAClockThatWasSetBackStarvesNobody(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	ahead := now.Add(300 * 24 * time.Hour)
+	rules := Rules{PerHour: 1, Window: time.Minute, Digest: time.Hour}
+	known, fresh := Head{ID: "known", Count: 2, First: ahead, Last: ahead}, Head{ID: "fresh", Count: 1, First: ahead, Last: ahead}
+	for _, h := range []Head{known, fresh} {
+		l := &ledger{Told: map[string]entry{"known": {ahead, 1}}, Sent: []time.Time{ahead}, Latest: ahead}
+		if p := l.plan(now, rules, []Head{h}); len(p.heads) != 1 {
+			t.Errorf("%s waits for %v", h.ID, p.wait)
+		}
+	}
+}
+
 func TestPerHourHoldsBackAndSaysSo(t *testing.T) {
 	inScene(t, rules, func(s *scene) {
 		for _, id := range []string{"a", "b", "c"} {

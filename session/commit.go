@@ -27,7 +27,7 @@ const (
 func (n *Session) Commit(ctx context.Context, ch *Changes, secure bool) (setCookie string, err error) {
 	now := n.of.now()
 	if !ch.any() {
-		if n.stored && now.Sub(n.record.seen) >= n.of.grain {
+		if n.stored && n.of.dated(n.record, now) {
 			n.touch(ctx, now)
 		}
 		return n.cookieIf(n.resign, secure), nil
@@ -75,10 +75,13 @@ func (n *Session) touch(ctx context.Context, now time.Time) {
 			return err
 		}
 		r, ok := decodeRecord(raw)
-		if !ok || !n.of.alive(r, now) || !now.After(r.seen) {
+		if !ok || !n.of.alive(r, now) || !n.of.dated(r, now) && !now.After(r.seen) {
 			return nil
 		}
 		r.seen = now
+		if r.created.After(now) {
+			r.created = now
+		}
 		return tx.Put(n.key, r.encode(), n.of.expires(r))
 	})
 }

@@ -46,3 +46,23 @@ func TestUseIsNotedSeldom(t *testing.T) {
 		t.Error("the use was not noted")
 	}
 }
+
+// A clock that was wrong for a while gives no session a longer life than it has, once
+// it is used again: neither beyond its last use nor beyond its beginning.
+func TestClockIsSetBack(t *testing.T) {
+	b := &browser{site: newSite(t, nil)}
+	right := b.clock
+	b.clock = right.Add(1000 * 24 * time.Hour) // until somebody sees it
+	b.request("Set: k=1")
+	b.clock = right
+	b.want("used after that", `{"k":1}`)
+	b.request()
+	b.clock = b.clock.Add(b.s.Idle + b.s.grain)
+	b.want("idle since", empty)
+	b.clock = right
+	for end := right.Add(b.s.Lifetime); b.clock.Before(end); b.clock = b.clock.Add(b.s.Idle / 2) {
+		b.want("used within idle", `{"k":1}`)
+		b.request()
+	}
+	b.want("after its lifetime", empty)
+}

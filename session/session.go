@@ -106,6 +106,14 @@ func (s *Sessions) alive(r record, now time.Time) bool {
 	return now.Before(s.expires(r))
 }
 
+// dated reports whether the time at which a session was used last is to be noted
+// anew: it is long ago, or is not yet by a clock that has been set back since. With
+// that it would live on for as long as the clock was wrong by.
+func (s *Sessions) dated(r record, now time.Time) bool {
+	ago := now.Sub(r.seen)
+	return ago >= s.grain || ago <= -s.grain
+}
+
 func (s *Sessions) expires(r record) time.Time {
 	idle := r.seen.Add(s.Idle + s.grain)
 	if end := r.created.Add(s.Lifetime); end.Before(idle) {
