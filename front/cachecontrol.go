@@ -3,7 +3,6 @@ package front
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -16,7 +15,7 @@ type Cache struct {
 	NoStore   bool          // for nobody; the others mean nothing then
 	Replace   bool          // also where the application has said something
 
-	value string // made once
+	value, own string // made once: what is said, and of an answer to credentials
 }
 
 // NewCache returns c with its text ready.
@@ -29,24 +28,39 @@ func NewCache(c Cache) *Cache {
 	default:
 		c.value = "max-age=" + strconv.FormatInt(int64(c.MaxAge/time.Second), 10)
 	}
-	words := []string{c.value}
-	if !c.NoStore {
-		visibility := "public"
-		if c.Private {
-			visibility = "private"
-		}
-		words = []string{visibility, c.value}
-		if c.Immutable {
-			words = append(words, "immutable")
-		}
+	if c.NoStore {
+		c.own = c.value
+		return &c
 	}
-	c.value = strings.Join(words, ", ")
+	if c.Immutable {
+		c.value += ", immutable"
+	}
+	c.own, c.value = "private, "+c.value, "public, "+c.value
+	if c.Private {
+		c.value = c.own
+	}
 	return &c
 }
 
+// stage notes that a request comes with credentials: a cache between may keep the
+// answer only if it is called public (RFC 9111 §3.5), and would give it to those
+// who have none. It stands before the stage that takes them.
+func (c *Cache) stage(next http.Handler) http.Handler {
+	if c == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header["Authorization"]) > 0 {
+			ExchangeOf(r).credentials = true
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // head speaks of 2xx and 304 only: an error must not be kept for long. An
-// answer with a cookie is somebody's own: it is not made public.
-func (c *Cache) head(_ *Exchange, h http.Header, status int) {
+// answer with a cookie is somebody's own, and so is one to who had to say who they
+// are: it is not made public.
+func (c *Cache) head(x *Exchange, h http.Header, status int) {
 	if (status < 200 || status > 299) && status != http.StatusNotModified {
 		return
 	}
@@ -56,5 +70,9 @@ func (c *Cache) head(_ *Exchange, h http.Header, status int) {
 	if len(h["Set-Cookie"]) > 0 && !c.Private && !c.NoStore {
 		return
 	}
-	h["Cache-Control"] = []string{c.value}
+	value := c.value
+	if x.credentials || x.authorization != "" {
+		value = c.own
+	}
+	h["Cache-Control"] = []string{value}
 }

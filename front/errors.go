@@ -175,6 +175,9 @@ func CauseOf(err error) Cause {
 	return BadRequest
 }
 
+// usualMethods are those of RFC 9110 §9.3 and RFC 5789 that no server as a whole refuses.
+const usualMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 // Fail ends the request with the answer that cause has, records why, and
 // returns. Where no answer can be given any more, because the head was sent or the
 // client went away, it panics with http.ErrAbortHandler so that what the
@@ -221,6 +224,9 @@ func failWith(w http.ResponseWriter, r *http.Request, cause Cause, detail string
 	}
 	if cause == MethodNotAllowed {
 		h.Set("Allow", "GET, HEAD") // RFC 9110 §15.5.6: MUST; an application's own 405 does not come here
+		if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+			h.Set("Allow", usualMethods) // what else there is, the resource would have to say
+		}
 	}
 	maps.Copy(h, fields)
 	if status := cause.Status(); status >= http.StatusInternalServerError {

@@ -161,16 +161,20 @@ func (rp *Reply) stage(next http.Handler) http.Handler {
 		typ = "text/plain; charset=utf-8"
 	}
 	bodiless := rp.Status == http.StatusNoContent || rp.Status == http.StatusNotModified
+	body := rp.Body
+	if rp.Status == http.StatusResetContent {
+		body = "" // RFC 9110 §15.3.6: MUST NOT
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		if !bodiless {
 			h["Content-Type"] = []string{typ}
-			h["Content-Length"] = []string{strconv.Itoa(len(rp.Body))}
+			h["Content-Length"] = []string{strconv.Itoa(len(body))}
 			h["X-Content-Type-Options"] = []string{"nosniff"}
 		}
 		w.WriteHeader(rp.Status)
 		if !bodiless && r.Method != http.MethodHead {
-			w.Write([]byte(rp.Body)) // a client that left meanwhile is no news here
+			w.Write([]byte(body)) // a client that left meanwhile is no news here
 		}
 	})
 }

@@ -10,10 +10,11 @@ import (
 // there, and costs nothing.
 func (rt *Route) stages() []func(next http.Handler) http.Handler {
 	return []func(next http.Handler) http.Handler{
+		rt.CORS.stage, // so that a page can tell what the stages behind it refuse, and a preflight counts for no request
 		rt.Sources.stage,
 		rt.Rate.stage,
-		rt.CORS.stage,
 		rt.Methods.stage,
+		rt.Cache.stage,
 		rt.Auth.stage,
 		rt.Redirect.stage,
 		rt.Reply.stage,
