@@ -273,6 +273,7 @@ func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) (os.Signal,
 			case syscall.SIGUSR2:
 				d.serving.Go(func() { d.upgradeLogged(ctx) }) // shutdown waits for it
 			default:
+				awaitEcho(signals, d.heedWhileStopping)
 				d.log.Info("stopping", "signal", s.String())
 				return s, nil
 			}

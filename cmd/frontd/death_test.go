@@ -3,14 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -143,49 +141,39 @@ func TestGracefulStop(t *testing.T) {
 	}
 }
 
-// termAgain sends TERM until the daemon says that it stops at once: what comes within
-// a moment of the first counts once.
-func (r *running) termAgain() {
-	r.t.Helper()
-	mark := r.Mark()
-	counterpart.Await(r.t, "a stop at once", patience, func() error {
-		r.SignalUnlessGone(syscall.SIGTERM)
-		if slices.ContainsFunc(r.Lines(mark), func(l string) bool { return strings.Contains(l, "stopping at once") }) {
-			return nil
-		}
-		return errors.New("it does not hasten")
-	})
-}
-
-// Who tells a stop twice within a moment, as timeout(1) does, means it once: a
-// request in hand has its answer. Later it is at once, and no other signal makes it so.
+// Who tells a stop twice within a moment, as timeout(1) does, means it once: a request
+// in hand has its answer. What comes when the stop has begun makes it one at once, and
+// no other signal does.
 func TestEchoOfTerm(t *testing.T) {
 	log := &logbook{Logger: slog.New(slog.DiscardHandler)}
 	p, d := &pool{log: log}, &daemon{log: log}
-	for name, hasten := range map[string]func(context.Context, func(), <-chan os.Signal){"serve": d.hasten, "pool": p.hasten} {
+	for _, side := range []struct {
+		name   string
+		wait   func(context.Context, <-chan os.Signal)
+		hasten func(context.Context, func(), <-chan os.Signal)
+	}{
+		{"serve", func(ctx context.Context, signals <-chan os.Signal) { d.wait(ctx, signals) }, d.hasten},
+		{"pool", p.wait, p.hasten},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, atOnce := context.WithCancel(t.Context())
 			signals := make(chan os.Signal)
-			ended := make(chan struct{})
+			began, ended := make(chan struct{}), make(chan struct{})
 			go func() {
-				defer close(ended) // received below
-				hasten(ctx, atOnce, signals)
+				side.wait(ctx, signals)
+				close(began) // received below
+				side.hasten(ctx, atOnce, signals)
+				close(ended) // received below
 			}()
 			signals <- syscall.SIGTERM
 			time.Sleep(echoTime - 1) // virtual
+			signals <- syscall.SIGTERM
 			signals <- syscall.SIGINT
-			synctest.Wait()
-			if ctx.Err() != nil {
-				t.Errorf("%s: an echo made the stop one at once", name)
-			}
-			time.Sleep(1)
-			if name == "pool" { // of the daemon it opens logs again
-				signals <- syscall.SIGHUP
-			}
+			<-began
 			signals <- syscall.SIGUSR2
 			synctest.Wait()
 			if ctx.Err() != nil {
-				t.Errorf("%s: USR2 made the stop one at once", name)
+				t.Errorf("%s: an echo, or USR2, made the stop one at once", side.name)
 			}
 			signals <- syscall.SIGTERM
 			<-ended
@@ -211,7 +199,7 @@ func TestSecondTerm(t *testing.T) {
 		t.Error("the first TERM did not wait for the request under way")
 	}
 	start := time.Now()
-	r.termAgain()
+	r.Signal(syscall.SIGTERM)
 	r.AwaitExit(patience)
 	t.Logf("ended %v after the second TERM", time.Since(start).Round(time.Millisecond))
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {

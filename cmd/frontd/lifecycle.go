@@ -206,38 +206,45 @@ func (d *daemon) shutdown(timeout time.Duration, signals <-chan os.Signal) error
 	return err
 }
 
-// echoTime is for how long a signal to stop is no second one: who signals a process
-// and its group, as timeout(1) does, a wrapper that passes on a terminal's Ctrl-C, and
-// a shell with a trap that is signalled with us say twice what they mean once.
-const echoTime = 200 * time.Millisecond
+// echoTime is for how long an echo of a signal to stop is waited for, before anything is
+// said or done: who signals a process and its group, as timeout(1) does, a wrapper that
+// passes on a terminal's Ctrl-C, and a shell with a trap say twice what they mean once.
+// Who has seen that the stop has begun, and asks again, asks for one at once.
+const echoTime = 20 * time.Millisecond
+
+// awaitEcho takes off signals what comes within echoTime. Those that do not
+// ask to stop are given to other.
+func awaitEcho(signals <-chan os.Signal, other func(os.Signal)) {
+	over := time.After(echoTime)
+	for {
+		select {
+		case s := <-signals:
+			if !asksToStop(s) {
+				other(s)
+			}
+		case <-over:
+			return
+		}
+	}
+}
 
 // asksToStop reports whether a signal does; a second one has a stop be one at once.
 func asksToStop(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
 
 // hasten makes a stop one at once when it is asked for again. Behind an heir
-// the first TERM is meant for the service: it goes to the heir, as does each HUP.
-// Logs are opened again as long as something may be written to them.
+// the first TERM is meant for the service: it goes to the heir.
 func (d *daemon) hasten(ctx context.Context, atOnce func(), signals <-chan os.Signal) {
-	behind := d.fate.Load() == fateHandedOver
-	forward := behind
-	asked := time.Now()
+	forward := d.fate.Load() == fateHandedOver
 	for {
 		select {
 		case s := <-signals:
 			switch {
-			case s == syscall.SIGUSR1:
-				d.reopenLogs()
-				fallthrough
-			case s == syscall.SIGHUP:
-				if behind {
-					d.heir.Signal(s)
-				}
-			case !asksToStop(s): // too late for what else there is
+			case !asksToStop(s):
+				d.heedWhileStopping(s)
 			case s == syscall.SIGTERM && forward:
-				forward, asked = false, time.Now()
+				forward = false
 				d.heir.Signal(s) // if it is gone, so is the service
-			case time.Since(asked) < echoTime:
-				d.log.Info("told to stop once more within a moment, which counts once", "signal", s.String())
+				awaitEcho(signals, d.heedWhileStopping)
 			default:
 				d.log.Warn("stopping at once", "signal", s.String())
 				atOnce()
@@ -245,6 +252,18 @@ func (d *daemon) hasten(ctx context.Context, atOnce func(), signals <-chan os.Si
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// heedWhileStopping does what signals other than those to stop can still mean: logs
+// are opened again as long as something may be written to them, and behind an heir
+// they and the configuration are the heir's, too.
+func (d *daemon) heedWhileStopping(s os.Signal) {
+	if s == syscall.SIGUSR1 {
+		d.reopenLogs()
+	}
+	if (s == syscall.SIGUSR1 || s == syscall.SIGHUP) && d.fate.Load() == fateHandedOver {
+		d.heir.Signal(s)
 	}
 }
 

@@ -282,7 +282,8 @@ func (p *pool) wait(ctx context.Context, signals <-chan os.Signal) {
 			replaced = nil
 			sd.SdNotify(false, sd.SdNotifyReady)
 		case s := <-signals:
-			if s != syscall.SIGHUP {
+			if asksToStop(s) {
+				awaitEcho(signals, func(os.Signal) {}) // a HUP is too late
 				p.log.Info("stopping", "signal", s.String())
 				return
 			}
@@ -314,11 +315,10 @@ func (p *pool) stop(sup *supervisor.Supervisor, timeout time.Duration, signals <
 
 // hasten makes a stop one at once when it is asked for again.
 func (p *pool) hasten(ctx context.Context, atOnce func(), signals <-chan os.Signal) {
-	asked := time.Now()
 	for {
 		select {
 		case s := <-signals:
-			if asksToStop(s) && time.Since(asked) >= echoTime {
+			if asksToStop(s) {
 				p.log.Warn("stopping at once", "signal", s.String())
 				atOnce()
 			}

@@ -19,7 +19,7 @@ ADDRESS is one of
                            fcgi+systemd:NAME
 
 Signals
-  TERM, INT   stop: requests in flight end first; a second one, 0.2 s later or more, stops at once
+  TERM, INT   stop: requests in flight end first; a second one stops at once
   HUP         read the configuration again
   USR1        open log files again
   USR2        hand over to a new process of the program

@@ -146,7 +146,7 @@ func TestTermTwice(t *testing.T) {
 		r.Signal(syscall.SIGTERM)
 		r.AwaitLine(`msg=stopping`, patience)
 		if twice {
-			r.termAgain()
+			r.Signal(syscall.SIGTERM)
 		} else {
 			// Said before anything is done: connections know of it once the listener is closed.
 			counterpart.Await(t, "the listener's end", patience, func() error {
