@@ -169,7 +169,7 @@ func (in *incidents) failed(f front.Failure) *incident.Incident {
 		Policy: *policy, Whole: x.Settings.ShowErrors,
 		// An exit status alone is a failed grep at the end of a script, too.
 		Traced: f.Status < http.StatusInternalServerError,
-		Fill: func(i *incident.Incident) { in.fill(i, &f) },
+		Fill:   func(i *incident.Incident) { in.fill(i, &f) },
 	}
 	switch {
 	case f.Panic != nil:
