@@ -36,7 +36,9 @@ install: ## what the package has: DESTDIR=... PREFIX=/usr
 		chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u || exit 1; done
 	install -D -m 0644 deploy/systemd/sysusers.d/frontd.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/frontd.conf
 	install -D -m 0644 deploy/systemd/tmpfiles.d/frontd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/frontd.conf
-	install -D -m 0644 deploy/systemd/README.md $(DESTDIR)$(PREFIX)/share/doc/frontd/README.systemd.md
+	install -d $(DESTDIR)$(PREFIX)/share/doc/frontd
+	sed 's|\.\./\.\./docs/||g' deploy/systemd/README.md >$(DESTDIR)$(PREFIX)/share/doc/frontd/README.systemd.md
+	chmod 0644 $(DESTDIR)$(PREFIX)/share/doc/frontd/README.systemd.md
 	install -D -m 0644 deploy/systemd/pool.env.example $(DESTDIR)$(PREFIX)/share/doc/frontd/pool.env.example
 	install -D -m 0644 deploy/systemd/users.conf $(DESTDIR)$(PREFIX)/share/doc/frontd/users.conf
 	for f in docs/*.md; do \

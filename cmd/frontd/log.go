@@ -59,6 +59,7 @@ func logHandler(w io.Writer, json bool, level slog.Level, direct bool, stderr io
 	opts := &slog.HandlerOptions{Level: level}
 	plain := func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, opts) }
 	if json {
+		opts.ReplaceAttr = inSeconds
 		plain = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opts) }
 	}
 	switch {
@@ -68,6 +69,15 @@ func logHandler(w io.Writer, json bool, level slog.Level, direct bool, stderr io
 		return &terminalHandler{w: w, level: level}
 	}
 	return plain(w)
+}
+
+// inSeconds writes durations as the access log does: slog's own are nanoseconds
+// in JSON, and nothing says so.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }
 
 func (l *logbook) Close() {
