@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/frontd/frontd/internal/counterpart"
 	"github.com/yookoala/gofast"
 	"go.uber.org/goleak"
 )
@@ -187,10 +188,7 @@ func TestCGI(t *testing.T) {
 
 // TestCGIFit asks with libfcgi's own client.
 func TestCGIFit(t *testing.T) {
-	client, err := exec.LookPath("cgi-fcgi")
-	if err != nil {
-		t.Skip("cgi-fcgi is not installed (Debian: libfcgi-bin)")
-	}
+	client := counterpart.Find(t, "cgi-fcgi")
 	address, cmd := onFD0(t, "demo")
 	ask := exec.Command(client, "-bind", "-connect", address)
 	ask.Env = []string{"REQUEST_METHOD=GET", "REQUEST_URI=/hello", "SCRIPT_NAME=/hello", "SERVER_PROTOCOL=HTTP/1.1"}
@@ -204,10 +202,7 @@ func TestCGIFit(t *testing.T) {
 // TestBecome: an application of another program gets the socket at
 // descriptor 0, whether it was there or is made, and blocking.
 func TestBecome(t *testing.T) {
-	perl, err := exec.LookPath("perl")
-	if err != nil {
-		t.Skip("perl is not installed")
-	}
+	perl := counterpart.Find(t, "perl")
 	// A FastCGI program would do; this one says what it was given.
 	program := script(t, t.TempDir(), "program", "#!"+perl+`
 use Fcntl; use Socket;

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 // TestPHP runs php-cgi: what was said about its settings in package app.
 func TestPHP(t *testing.T) {
-	if _, err := exec.LookPath("php-cgi"); err != nil {
-		t.Skip("php-cgi is not installed")
-	}
+	counterpart.Find(t, "php-cgi")
 	root := t.TempDir()
 	for _, name := range []string{"i.php", "upload.jpg"} {
 		script(t, root, name, `<?php echo $_SERVER["PHP_SELF"], "|", $_ENV["PHP_TEST_ENV"], "|", file_get_contents("php://input"); error_log("complaint"); echo $undefined;`)
@@ -48,10 +48,7 @@ func TestPHP(t *testing.T) {
 }
 
 func TestWSGI(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("python3 is not installed")
-	}
+	python := counterpart.Find(t, "python3")
 	dir := t.TempDir()
 	t.Setenv("CACHE_DIRECTORY", t.TempDir())
 	script(t, dir, "app.py", "def app(environ, start_response):\n"+
@@ -75,10 +72,10 @@ func TestKilledWorkerLeavesNoProgram(t *testing.T) {
 	// The program holds the fifo open for writing as long as it lives.
 	script(t, dir, "p", fmt.Sprintf("#!/bin/sh\nexec 3>%s\necho alive >&3\nexec sleep 1000\n", fifo))
 	address, cmd := onFD0(t, "cgi:"+dir)
-	client := exec.Command("cgi-fcgi", "-bind", "-connect", address)
+	client := exec.Command(counterpart.Find(t, "cgi-fcgi"), "-bind", "-connect", address)
 	client.Env = []string{"REQUEST_METHOD=GET", "REQUEST_URI=/p", "SCRIPT_NAME=/p", "SERVER_PROTOCOL=HTTP/1.1"}
 	if err := client.Start(); err != nil {
-		t.Skipf("start libfcgi's client: %v", err)
+		t.Fatal(err)
 	}
 	defer func() {
 		_ = client.Process.Kill()

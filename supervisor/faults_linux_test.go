@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 func TestProcessOneReapsOrphans(t *testing.T) {
@@ -18,7 +20,7 @@ func TestProcessOneReapsOrphans(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, syscall.EPERM) {
-		t.Skip("needs the right to make a pid namespace")
+		counterpart.Unable(t, "needs the right to make a pid namespace")
 	}
 	if err != nil || string(out) != "reaped 1\n" {
 		t.Errorf("%v, %q", err, out)
@@ -192,18 +194,23 @@ func TestCrashesLeakNothing(t *testing.T) {
 	_, g, r := start(t, Options{}, spec)
 	w := r.wantEvents("it runs", EventReady, 1).Worker
 	before := count()
+	ours := map[int]bool{}
 	crashes := 100
 	if os.Getenv("FRONTD_LONG") != "" {
 		crashes = 1000
 	}
 	for i := range crashes {
+		ours[w.PID] = true
 		g.Kill(w, CauseTimeout, "test")
 		w = r.wantEvents("the next one runs", EventReady, i+2).Worker
 	}
-	if after := count(); after != before {
+	// Fewer there are where something of another test was still being closed before.
+	if after := count(); after > before {
 		t.Errorf("%d descriptors open after %d crashes, %d before", after, crashes, before)
 	}
 	for _, z := range zombies(os.Getpid()) {
-		t.Errorf("process %d was not reaped", z.pid)
+		if ours[z.pid] { // not one that a test with a template let us adopt
+			t.Errorf("process %d was not reaped", z.pid)
+		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 func init() { children["switch"] = switchUser }
@@ -39,9 +41,7 @@ func switchUser([]string) {
 // A frontd that is not root switches users by capabilities, and its workers
 // have none of them.
 func TestSwitchByCapabilities(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root, to give capabilities away")
-	}
+	counterpart.NeedRoot(t, "to give capabilities away")
 	daemon, err := FindIdentity("daemon", "")
 	if err != nil {
 		t.Fatal(err)

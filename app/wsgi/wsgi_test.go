@@ -13,6 +13,7 @@ import (
 
 	"github.com/frontd/frontd/app/wsgi"
 	"github.com/frontd/frontd/fcgi"
+	"github.com/frontd/frontd/internal/counterpart"
 	"go.uber.org/goleak"
 )
 
@@ -21,9 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestPython runs the tests of the Python side.
 func TestPython(t *testing.T) {
 	const python = "/usr/bin/python3" // the one that the system's Flask and Django belong to
-	if _, err := exec.LookPath(python); err != nil {
-		t.Skipf("no %s on this machine: %v", python, err)
-	}
+	counterpart.Find(t, python)
 	cmd := exec.CommandContext(t.Context(), python, "-W", "error::ResourceWarning", "-m", "unittest", "discover", "-t", ".", "-s", "tests")
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
@@ -45,7 +44,7 @@ func start(t *testing.T, o wsgi.Options) (*exec.Cmd, *strings.Builder, net.Conn)
 	t.Helper()
 	path, args, env, err := wsgi.Command(o)
 	if errors.Is(err, exec.ErrNotFound) {
-		t.Skipf("no python3 on this machine: %v", err)
+		counterpart.Missing(t, "python3")
 	}
 	if err != nil {
 		t.Fatal(err)

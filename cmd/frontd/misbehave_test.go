@@ -321,9 +321,7 @@ func TestStubbornWorkerIsReplaced(t *testing.T) {
 
 // An application that forks without end is stopped by the limit of its user.
 func TestForkingIsBounded(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root: RLIMIT_NPROC is of a user, and root has none")
-	}
+	counterpart.NeedRoot(t, "RLIMIT_NPROC is of a user, and root has none")
 	r := neighbours(t, `
 user = "games"
 limits = { processes = 100 }`)
@@ -365,11 +363,11 @@ func TestControlGroupOfWorkers(t *testing.T) {
 	}
 	base = filepath.Join(base, fmt.Sprintf("frontd-test-%d", os.Getpid()))
 	if err := os.Mkdir(base, 0o755); err != nil {
-		t.Skip("may make no control group: ", err)
+		counterpart.Unable(t, fmt.Sprint("may make no control group: ", err))
 	}
 	if _, err := os.Stat(filepath.Join(base, "cgroup.kill")); err != nil {
 		os.Remove(base)
-		t.Skip("no control groups of version 2: ", err)
+		counterpart.Unable(t, fmt.Sprint("no control groups of version 2: ", err))
 	}
 	t.Cleanup(func() {
 		if err := os.Remove(base); err != nil {

@@ -248,7 +248,7 @@ func proportionalKiB(t testing.TB, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
-		t.Skip(err) // a kernel without CONFIG_PROC_PAGE_MONITOR
+		counterpart.Unable(t, err.Error()) // a kernel without CONFIG_PROC_PAGE_MONITOR
 	}
 	for sc := bufio.NewScanner(bytes.NewReader(b)); sc.Scan(); {
 		if f := strings.Fields(sc.Text()); len(f) == 3 && f[0] == "Pss:" {

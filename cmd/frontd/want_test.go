@@ -36,9 +36,7 @@ func asUser(t testing.TB, name string, args ...string) *exec.Cmd {
 // Where workers cannot be started any more, those that live serve on, the log
 // says why at a bearable rate, and it goes on by itself when there is a way again.
 func TestWorkersCannotBeStarted(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root: the limit is of another user's, and root has none")
-	}
+	counterpart.NeedRoot(t, "the limit is of another user's, and root has none")
 	for _, c := range []struct {
 		what, reason string
 		spoil        func(t *testing.T, dir string) (mend func())
@@ -67,9 +65,7 @@ func TestWorkersCannotBeStarted(t *testing.T) {
 // A user that has as many processes as it may have gets no more; those that it
 // has are not touched. (A runtime that makes threads as it goes dies of it: Go's does.)
 func TestProcessesOfUserAreUsedUp(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root: the limit is of another user's, and root has none")
-	}
+	counterpart.NeedRoot(t, "the limit is of another user's, and root has none")
 	counterpart.Find(t, "python3")
 	dir := counterpart.Dir(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -130,9 +126,7 @@ func wantServingOn(t *testing.T, r *running, app, reason string, spoil func() (m
 // A socket is never open to more than it is meant to be, not even between its
 // making and the setting of its mode; who may connect can, who may not cannot.
 func TestSocketPermissions(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root: asks as other users")
-	}
+	counterpart.NeedRoot(t, "asks as other users")
 	curl := counterpart.Find(t, "curl")
 	dir := counterpart.Dir(t)
 	web, err := user.Lookup("www-data")

@@ -5,6 +5,7 @@ package counterpart
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -78,6 +79,40 @@ func Missing(t testing.TB, what string) {
 		t.Fatalf("not installed: %s", what)
 	}
 	t.Skipf("not installed: %s", what)
+}
+
+// Skipped is the environment variable with the path of a file in which Unable
+// tells: go test shows no skip of a package that passes.
+const Skipped = "FRONTD_SKIPPED"
+
+// Unable skips the test because this machine cannot do what it needs, or nobody
+// may there: the rights of root, control groups of version 2. No installation
+// helps, so that it is no failure anywhere, but it is told at the end of make test.
+func Unable(t testing.TB, why string) {
+	t.Helper()
+	if path := os.Getenv(Skipped); path != "" {
+		if err := tell(path, t.Name()+": "+why); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Skip(why)
+}
+
+func tell(path, line string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, line) // in one write: packages do it at the same time
+	return errors.Join(err, f.Close())
+}
+
+// NeedRoot skips the test unless it is root's.
+func NeedRoot(t testing.TB, why string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		Unable(t, "needs root: "+why)
+	}
 }
 
 // FreePort returns a TCP port of 127.0.0.1 for a program that cannot listen at
