@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -194,9 +195,13 @@ func browseDjango(t *testing.T, r *running) {
 	awaitText(t, ctx, "Username:")
 	do(chromedp.SendKeys("#id_username", "admin"), chromedp.SendKeys("#id_password", "secret"), chromedp.Click(`input[type="submit"]`))
 	awaitText(t, ctx, "Site administration")
-	if ground := computed(t, ctx, "#header", "backgroundColor"); ground == "rgba(0, 0, 0, 0)" {
-		t.Error("the admin's style did not load")
-	}
+	// The text of a page is there before its style sheets are.
+	counterpart.Await(t, "the admin's style", patience, func() error {
+		if ground := computed(t, ctx, "#header", "backgroundColor"); ground == "rgba(0, 0, 0, 0)" {
+			return fmt.Errorf("its header has no colour; %s", r.Log())
+		}
+		return nil
+	})
 	do(chromedp.Navigate(r.url + "/admin/papers/paper/add/"))
 	do(chromedp.SendKeys("#id_title", "from chromium"), chromedp.SetUploadFiles("#id_file", []string{paper}), chromedp.Click(`input[name="_save"]`))
 	awaitText(t, ctx, "was added successfully")
