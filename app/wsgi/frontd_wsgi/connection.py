@@ -4,6 +4,7 @@ import collections
 import select
 import socket
 import struct
+import time
 
 from . import record
 from .environs import Environs
@@ -35,13 +36,14 @@ class Connection(Output):
     does. Between them lies one request, from request_id != 0 to finish.
     """
 
-    __slots__ = ("fd", "values", "registered", "keep", "stdin_done", "_environs", "_buf", "_pos", "_content", "_skip",
-                 "_ignored", "_pieces", "_params", "_environ", "_closing", "_held", "_answer_end")
+    __slots__ = ("fd", "values", "accepted", "registered", "keep", "stdin_done", "_environs", "_buf", "_pos",
+                 "_content", "_skip", "_ignored", "_pieces", "_params", "_environ", "_closing", "_held", "_answer_end")
 
     def __init__(self, sock, values, environs=None):
         super().__init__(sock)
         self.fd = sock.fileno()
         self.values = values  # what GET_VALUES is answered with
+        self.accepted = time.monotonic()  # when
         self.registered = False  # the poller's: it knows this descriptor
         self.keep = False
         self.stdin_done = True

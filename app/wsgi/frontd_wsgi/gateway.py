@@ -1,6 +1,6 @@
 """One request through the application: the server side of PEP 3333."""
 
-from . import head
+from . import forked, head
 from .environ import BadRequest, complete
 from .errors import Errors, RequestAborted
 from .filewrapper import FileWrapper, sent_by_front
@@ -49,6 +49,8 @@ class Gateway:
             else:
                 self._send_each(result, answer, environ.get("FRONTD_SENDFILE"))
         except BaseException as e:
+            if connection.abandoned:
+                forked.end(e)
             self._report(e, connection, errors)
             answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else self._failure(e))
             return not isinstance(e, (SystemExit, KeyboardInterrupt))

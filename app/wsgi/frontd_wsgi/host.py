@@ -9,18 +9,23 @@ import socket
 import sys
 import threading
 import time
-import traceback
 
+from . import forked
 from .connection import Connection
 from .environs import Environs
 from .errors import RequestAborted, log
 from .poller import Poller
 from .record import ProtocolError
+from .report import format_exception
 
 # Connections kept open with no request on them. Over it, the one idle the longest is closed.
 MAX_IDLE = 512
 # Milliseconds until the next accept when the process has no descriptor left.
 ACCEPT_PAUSE = 100
+# Seconds between two lines that tell of it.
+COMPLAINT_PAUSE = 1.0
+# Seconds after which a connection on which nothing was asked makes room for another.
+NEW_GRACE = 1.0
 # Milliseconds that a stopping host waits for the rest of a request that has begun to arrive.
 PARTIAL_GRACE = 2000
 # How long, in seconds, kept connections may bring one more request when the
@@ -32,7 +37,9 @@ class Host:
     """Serves a listening socket with a number of threads.
 
     A connection is owned by whoever took it out of idle: that is one
-    operation of a dict, so no lock is needed around it.
+    operation of a dict, and whoever the poller woke for a connection needs no
+    lock for it. Who takes one unasked, to close it, does: its descriptor may be
+    in the hands of a thread that has put it there and not yet armed it.
     """
 
     def __init__(self, listener, gateway, base, threads, allowed_peers=None):
@@ -44,6 +51,12 @@ class Host:
         self._values = {"FCGI_MAX_CONNS": str(threads), "FCGI_MAX_REQS": str(threads), "FCGI_MPXS_CONNS": "0",
                         "FRONTD_HOLD": "1"}
         self._idle = {}  # descriptor -> Connection, the longest idle first
+        self._resting = threading.Lock()  # held from putting one into idle until it is armed
+        self._connections = set()  # idle or not
+        self._running = False
+        self._forked = False  # this process is none that serves: the application forked it
+        self._complained = -COMPLAINT_PAUSE  # that it cannot accept, by time.monotonic
+        self._mask = threading.local()
         self._stopping = False
         self._status = 0
         # Other workers share this socket: another may have taken the
@@ -70,8 +83,11 @@ class Host:
         comes just before it begins to wait would not make it do. So the
         interpreter also writes each signal to a pipe, which is waited for."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
+            signal.signal(number, self._on_signal)
         signal.set_wakeup_fd(self._signals_write, warn_on_full_buffer=False)
+
+    def _on_signal(self, *_):
+        self.stop()
 
     def _signalled(self):
         try:
@@ -89,11 +105,13 @@ class Host:
 
     def run(self):
         """Serves until stop. Returns the process's exit status."""
+        self._running = True
+        os.register_at_fork(before=self._hold_signals, after_in_parent=self._pass_signals, after_in_child=self._let_go)
         if self._threads == 1:
             self._loop()
         else:
             threads = [
-                threading.Thread(target=self._loop, name="request-%d" % (n + 1))
+                threading.Thread(target=self._serve_until_stop, name="request-%d" % (n + 1))
                 for n in range(self._threads)
             ]
             for thread in threads:
@@ -101,8 +119,47 @@ class Host:
             self._await_stop()
             for thread in threads:
                 thread.join()
+        self._running = False
         self._listener.close()
         return self._status
+
+    def _hold_signals(self):
+        """Before a fork of the application's: a signal to the child waits until it has let go."""
+        self._mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+    def _pass_signals(self):
+        before = getattr(self._mask, "before", None)  # None: run began within the fork
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _let_go(self):
+        """In a process that the application has forked: see forked.py. Of the
+        descriptors only its copies are closed."""
+        if self._running:
+            self._running = False
+            self._forked = True
+            for connection in self._connections:
+                connection.abandon()
+            self._poller.close()
+            self._listener.close()
+            for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+                if signal.getsignal(number) == self._on_signal:
+                    signal.signal(number, default)
+            wakeup = signal.set_wakeup_fd(-1)
+            if wakeup != self._signals_write:
+                signal.set_wakeup_fd(wakeup)  # the application's own
+            for fd in (self._wake_read, self._wake_write, self._signals_read, self._signals_write):
+                os.close(fd)
+        self._pass_signals()
+
+    def _serve_until_stop(self):
+        """A thread, which ends before the others only with the whole host: one
+        after the other would be missed by nobody until no request is answered."""
+        try:
+            self._loop()
+        except BaseException as e:
+            self.stop(1)
+            log("a thread failed, the worker ends:\n" + format_exception(e))
 
     def _loop(self):
         listener_fd = self._listener.fileno()
@@ -126,21 +183,20 @@ class Host:
         except (BlockingIOError, ConnectionAbortedError, InterruptedError):
             return  # another worker has it, or the peer thought better
         except OSError as e:
-            log("cannot accept: %s" % e)
-            if e.errno not in (errno.EMFILE, errno.ENFILE) or not self._close_longest_idle():
-                self._pause()
+            self._refused(e)
             return
         sock.setblocking(True)
         if not self._is_allowed(sock, address):
             sock.close()
             return
         if len(self._idle) >= MAX_IDLE:
-            self._close_longest_idle()
+            self._close_longest_idle(time.monotonic())
         try:
             connection = Connection(sock, self._values, self._environs)
         except OSError:
             sock.close()  # gone already
             return
+        self._connections.add(connection)
         self._serve(connection)
 
     def _is_allowed(self, sock, address):
@@ -151,13 +207,42 @@ class Host:
         log("connection from %s refused: not in FCGI_WEB_SERVER_ADDRS" % address[0])
         return False
 
-    def _close_longest_idle(self):
-        for fd in list(self._idle):
-            connection = self._idle.pop(fd, None)
+    def _refused(self, error):
+        """Makes room for the connection that waits to be accepted, or waits."""
+        now = time.monotonic()
+        full = error.errno in (errno.EMFILE, errno.ENFILE)
+        if full and not self._waits():
+            return  # Linux finds no descriptor before it looks whether there is a connection
+        if now >= self._complained + COMPLAINT_PAUSE:
+            self._complained = now
+            log("cannot accept: %s" % error)
+        if not full or not self._close_longest_idle(now - NEW_GRACE):
+            self._pause()
+
+    def _waits(self):
+        """Reports whether a connection waits to be accepted."""
+        poll = select.poll()
+        poll.register(self._listener.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _close_longest_idle(self, before):
+        """Closes the connection that is idle the longest. Of those on which no
+        request has come yet, only one that was accepted before a time. Returns
+        whether there was one."""
+        for fd in list(self._idle):  # not of items, whose making lets other threads run
+            connection = self._idle.get(fd)
+            if connection is None or connection.is_new() and connection.accepted > before:
+                continue
+            connection = self._take(fd)
             if connection is not None:
                 self._close(connection)
                 return True
         return False
+
+    def _take(self, fd):
+        """Takes a connection out of idle for which the poller woke nobody."""
+        with self._resting:
+            return self._idle.pop(fd, None)
 
     def _pause(self):
         poll = select.poll()
@@ -182,8 +267,8 @@ class Host:
             alive = False
         except RequestAborted:
             alive = False
-        except Exception:  # a defect of the host's own costs a connection, not a thread
-            log("connection closed:\n" + traceback.format_exc())
+        except Exception as e:  # a defect of the host's own costs a connection, not a thread
+            log("connection closed:\n" + format_exception(e))
             alive = False
         if not alive or connection.wants_close():
             self._close(connection)
@@ -191,11 +276,26 @@ class Host:
         if self._stopping and not connection.partial() and not connection.is_new():
             self._close(connection)
             return
+        if self._threads == 1:
+            self._rest(connection)
+        else:
+            with self._resting:
+                self._rest(connection)
+
+    def _rest(self, connection):
         self._idle[connection.fd] = connection
-        self._poller.arm(connection)
+        try:
+            self._poller.arm(connection)
+        except OSError as e:  # epoll_ctl(2): the kernel has no memory for it, or its user watches too many
+            log("connection closed: %s" % e)
+            del self._idle[connection.fd]
+            self._close(connection)
 
     def _close(self, connection):
+        if self._forked:
+            forked.end()
         self._poller.forget(connection)
+        self._connections.discard(connection)
         connection.sock.close()
 
     def _drain(self):
@@ -203,13 +303,11 @@ class Host:
         and closes them."""
         waiting = {}
         poll = select.poll()
-        while True:
-            try:
-                fd, connection = self._idle.popitem()
-            except KeyError:
-                break
-            waiting[fd] = connection
-            poll.register(fd, select.POLLIN)
+        for fd in list(self._idle):
+            connection = self._take(fd)
+            if connection is not None:
+                waiting[fd] = connection
+                poll.register(fd, select.POLLIN)
         end = time.monotonic() + KEPT_GRACE
         while waiting:
             ready = poll.poll(max(0, end - time.monotonic()) * 1000)

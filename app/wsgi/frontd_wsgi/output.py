@@ -14,7 +14,7 @@ LOST = "the web server closed the connection"
 class Output:
     """The sending half of a connection. The lock guards the socket's sending side."""
 
-    __slots__ = ("sock", "lock", "request_id", "aborted", "lost", "_stderr_used")
+    __slots__ = ("sock", "lock", "request_id", "aborted", "lost", "abandoned", "_stderr_used")
 
     def __init__(self, sock):
         self.sock = sock
@@ -22,7 +22,15 @@ class Output:
         self.request_id = 0
         self.aborted = False  # by ABORT_REQUEST, or lost
         self.lost = False
+        self.abandoned = False  # this process is none that serves it
         self._stderr_used = False
+
+    def abandon(self):
+        """In a process that was forked: leaves the connection to the one that
+        serves it. A thread that held the lock is not here to release it."""
+        self.lock = threading.Lock()
+        self.lost = self.aborted = self.abandoned = True
+        self.sock.close()
 
     def send(self, data):
         """Sends whole records. The peer's absence is RequestAborted."""

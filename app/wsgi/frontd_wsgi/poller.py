@@ -28,8 +28,12 @@ class EpollPoller:
 
     def arm(self, connection):
         if not connection.registered:
-            connection.registered = True
-            self._epoll.register(connection.fd, self._events)
+            connection.registered = True  # first: another thread may close it at once
+            try:
+                self._epoll.register(connection.fd, self._events)
+            except OSError:
+                connection.registered = False
+                raise
         elif self._oneshot:
             self._epoll.modify(connection.fd, self._events)
 
@@ -44,6 +48,9 @@ class EpollPoller:
             self._epoll.unregister(self._listener_fd)
         except OSError:
             pass  # another thread was first
+
+    def close(self):
+        self._epoll.close()
 
 
 class PollPoller:
@@ -89,6 +96,10 @@ class PollPoller:
 
     def stop_listening(self):
         self._fixed.discard(self._listener_fd)
+
+    def close(self):
+        os.close(self._read_poke)
+        os.close(self._write_poke)
 
 
 Poller = EpollPoller if hasattr(select, "epoll") else PollPoller

@@ -44,11 +44,26 @@ class Reporter:
     def traceback(self, exc):
         """Returns the traceback without the host's own frames at its top."""
         tb = _application(exc.__traceback__)
-        try:
-            report = traceback.TracebackException(type(exc), exc, tb, capture_locals=self.dev)
-        except Exception:  # of the repr() of a local variable
-            report = traceback.TracebackException(type(exc), exc, tb)
-        return "".join(report.format())
+        if self.dev:
+            try:
+                return "".join(traceback.TracebackException(type(exc), exc, tb, capture_locals=True).format())
+            except Exception:
+                pass  # of the repr() of a local variable
+        return format_exception(exc, tb)
+
+
+def format_exception(exc, tb=None):
+    """Returns the traceback of an exception, from tb on if it is given, without
+    failing: what Python reads and imports to make one cannot be had where the
+    process has no descriptor left, and an exception may be made to fail."""
+    tb = tb or exc.__traceback__
+    try:
+        return "".join(traceback.format_exception(type(exc), exc, tb))
+    except Exception:
+        lines = ["Traceback (most recent call last):\n"]
+        lines += ['  File "%s", line %d, in %s\n' % (frame.f_code.co_filename, line, frame.f_code.co_name)
+                  for frame, line in list(traceback.walk_tb(tb))[-MAX_FRAMES:]]
+        return "".join(lines) + "%s: %s\n" % (type(exc).__qualname__, _safe(str, exc))
 
 
 def print_import(exc):
@@ -87,12 +102,18 @@ def _describe(exc, dev, causes):
 
 def _frame(frame, line, dev):
     code = frame.f_code
-    source = linecache.getline(code.co_filename, line, frame.f_globals).strip()
     told = {"file": code.co_filename, "line": line, "function": getattr(code, "co_qualname", code.co_name),
-            "code": source[:MAX_TEXT]}
+            "code": _source(frame, line)}
     if dev:
         told["locals"] = {name: _safe(_repr.repr, value) for name, value in list(frame.f_locals.items())[:MAX_LOCALS]}
     return told
+
+
+def _source(frame, line):
+    try:
+        return linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()[:MAX_TEXT]
+    except Exception:
+        return ""  # as in format_exception
 
 
 def _safe(describe, value):
