@@ -5,6 +5,7 @@ package incident
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -130,7 +131,10 @@ func (i *Incident) Title() string {
 	}
 	switch {
 	case i.Kind == Crash && i.Worker != nil:
-		return "worker " + i.Worker.Exit
+		if strings.HasPrefix(i.Worker.Exit, "exit status") {
+			return "worker ended with " + i.Worker.Exit
+		}
+		return "worker " + i.Worker.Exit // killed by …
 	case i.Kind == Timeout && i.Request != nil:
 		return fmt.Sprintf("%s %s took too long", i.Request.Method, i.Request.URL)
 	case i.Detail != "":

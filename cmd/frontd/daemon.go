@@ -257,6 +257,7 @@ func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) (os.Signal,
 		case <-ctx.Done():
 			return nil, nil
 		case <-d.stop:
+			d.log.Info("stopping", "by", "control socket")
 			return nil, nil
 		case <-d.handed:
 			return nil, nil

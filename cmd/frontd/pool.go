@@ -276,7 +276,7 @@ func (p *pool) wait(ctx context.Context, signals <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-p.asked:
-			p.log.Info("stopping")
+			p.log.Info("stopping", "by", "control socket")
 			return
 		case <-replaced:
 			replaced = nil
