@@ -29,6 +29,30 @@ type sending struct{ *shrinking }
 
 func (s sending) ReadFrom(src io.Reader) (int64, error) { return io.Copy(s.shrinking, src) }
 
+// A range in another unit than bytes is none (RFC 9110 §14.2).
+func TestStaticRangeUnits(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "f.txt"), []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := NewStatic(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { files.Close() })
+	for ranges, want := range map[string]int{
+		"bytes=2-3": 206, "Bytes=2-3": 206, "bytes=20-": 416, "items=0-1": 200, "seconds=0-": 200, "nonsense": 200,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://a/f.txt", nil)
+		r.Header.Set("Range", ranges)
+		w := httptest.NewRecorder()
+		files.ServeHTTP(w, r)
+		if w.Code != want || want == 206 && w.Body.String() != "23" || want == 200 && w.Body.Len() != 10 {
+			t.Errorf("Range %q: %d %q, want %d", ranges, w.Code, w.Body, want)
+		}
+	}
+}
+
 // A file that becomes shorter while it is sent ends the answer visibly, whole, in
 // parts or encoded, and the log says why.
 func TestStaticFileThatShrinks(t *testing.T) {
