@@ -74,7 +74,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	// A crash ends by SIGABRT and not by status 2, which says that the
 	// configuration is wrong, so that nobody would start us again.
 	debug.SetTraceback("crash")
-	signals := make(chan os.Signal, 4)
+	signals := make(chan os.Signal, 64) // none that asks to stop is to be lost behind others
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	life, cancel := context.WithCancel(ctx)
@@ -270,7 +270,7 @@ func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) (os.Signal,
 					d.serving.Go(func() { d.reloadOnce(ctx) }) // shutdown waits for it
 				}
 			case syscall.SIGUSR1:
-				d.reopenLogs()
+				d.serving.Go(d.reopenLogs) // shutdown waits for it, as long as it waits for a log that takes nothing
 			case syscall.SIGUSR2:
 				d.serving.Go(func() { d.upgradeLogged(ctx) }) // shutdown waits for it
 			default:

@@ -262,8 +262,13 @@ func (d *daemon) heedWhileStopping(s os.Signal) {
 	if s == syscall.SIGUSR1 {
 		d.reopenLogs()
 	}
-	if (s == syscall.SIGUSR1 || s == syscall.SIGHUP) && d.fate.Load() == fateHandedOver {
+	if s != syscall.SIGUSR1 && s != syscall.SIGHUP {
+		return
+	}
+	select {
+	case <-d.handed: // not before: it is decided a moment before the heir is known here
 		d.heir.Signal(s)
+	default:
 	}
 }
 
