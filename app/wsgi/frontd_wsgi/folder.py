@@ -79,6 +79,8 @@ def application(environ, start_response):
     if page is None:
         if not path:
             return _refuse(environ, start_response, "the web server named no file in SCRIPT_FILENAME")
+        if "\0" in path:
+            return _refuse(environ, start_response, "no file has the name %r" % path)
         page = _pages.setdefault(path, Page(path))  # one operation: the first of two threads wins
     try:
         app = page.application()

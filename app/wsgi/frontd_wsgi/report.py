@@ -88,7 +88,8 @@ def _application(tb):
 
 def _describe(exc, dev, causes):
     kind = type(exc)
-    module = "" if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "."
+    module = kind.__module__  # which a class made at run time may have set to anything
+    module = module + "." if isinstance(module, str) and module not in ("builtins", "__main__") else ""
     frames = list(traceback.walk_tb(_application(exc.__traceback__)))
     if len(frames) > MAX_FRAMES:
         frames[MAX_FRAMES // 2:-MAX_FRAMES // 2] = []

@@ -1,9 +1,13 @@
 """From FastCGI params to environ: what each kind of server sends."""
 
+import io
 import unittest
 
-from frontd_wsgi import environ
+from frontd_wsgi import environ, folder
 from frontd_wsgi.environ import BadRequest, complete, split_path
+from frontd_wsgi.record import decode_pairs
+
+from .client import pair
 
 
 class Paths(unittest.TestCase):
@@ -35,6 +39,24 @@ class Paths(unittest.TestCase):
         for script, info, uri, want_script, want_info, why in self.rows:
             with self.subTest(why):
                 self.assertEqual(split_path(script, info, uri), (want_script, want_info))
+
+
+class Octets(unittest.TestCase):
+    def test_all_arrive_as_latin_1(self):
+        """NUL and other controls too, where the web server lets them through: PATH_INFO may
+        have any (RFC 3875 4.1.5, lchar), and no Python string ends at one."""
+        octets = "".join(map(chr, range(256)))
+        got = {}
+        data = pair("PATH_INFO", "/" + octets) + pair("HTTP_X", octets)
+        self.assertEqual(decode_pairs(data, got), len(data))
+        complete(got)
+        self.assertEqual((got["PATH_INFO"], got["HTTP_X"]), ("/" + octets, octets))
+
+    def test_no_file_has_a_name_with_NUL(self):
+        errors, statuses = io.StringIO(), []
+        folder.application({"SCRIPT_FILENAME": "/a\0.py", "wsgi.errors": errors}, lambda status, headers: statuses.append(status))
+        self.assertEqual(statuses, ["404 Not Found"])
+        self.assertIn("no file has the name", errors.getvalue())
 
 
 class Variables(unittest.TestCase):
