@@ -91,7 +91,7 @@ type Exchange struct {
 	visit visit // the client's session, on a route that has sessions
 
 	authorization string // what the auth stage took off the request
-	credentials   bool   // it came with some: noted for the cache stage
+	credentials   bool   // it came with some, or the application was told of a session: for the cache stage
 
 	values *fieldValues // for the answer; nil outside of the chain
 	keep   Keep

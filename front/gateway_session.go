@@ -45,6 +45,7 @@ func (c *call) keepSession(resp *fcgi.Response) error {
 		c.x.visit.changed = true
 	}
 	addVary(resp.Header, "Cookie")
+	c.x.credentials = c.x.credentials || n.ID() != "" // caches between that do not know Vary are many
 	if c.x.visit.changed && len(resp.Header["Cache-Control"]) == 0 {
 		resp.Header["Cache-Control"] = []string{"private"}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/frontd/frontd/session"
 )
 
 // answersOf sends requests on a connection each, and returns what came.
@@ -109,6 +111,27 @@ func TestCredentialsAreNotCachedForAll(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An answer to somebody in a session may say what is in it.
+func TestSessionsAreNotCachedForAll(t *testing.T) {
+	g := gateway(startWorker(t, 4, http.HandlerFunc(talking)).upstream)
+	url, _ := site(t, Route{Path: "/", Handler: g, Settings: DefaultSettings(), Cache: NewCache(Cache{MaxAge: time.Hour}),
+		Sessions: sessions(t, &drawer{values: map[session.Key][]byte{}})})
+	ask := func(path, cookie, want string) *http.Response {
+		t.Helper()
+		req := newReq(t, http.MethodGet, url+path, nil)
+		req.Header.Set("Cookie", cookie)
+		resp, _ := fetch(t, req)
+		if got := resp.Header.Get("Cache-Control"); got != want {
+			t.Errorf("%s: Cache-Control %q, want %q", path, got, want)
+		}
+		return resp
+	}
+	ask("/", "a=1", "public, max-age=3600")
+	begun := ask("/?f=Frontd-Session-Set:+k=1", "a=1", "private")
+	mine, _, _ := strings.Cut(begun.Header.Get("Set-Cookie"), ";")
+	ask("/", mine, "private, max-age=3600")
 }
 
 // A method that is refused before a route is found says nothing of what the
