@@ -91,13 +91,13 @@ func formatLaunchError(err error) string {
 	return fmt.Sprintf("%d %v", int(errno), err)
 }
 
-// preflight tries, as the user of the workers, what can be tried without
+// Preflight tries, as the user of the workers, what can be tried without
 // starting one. It touches nothing that runs.
-func (s *Supervisor) preflight(spec *Spec) error {
+func (s *Supervisor) Preflight(spec *Spec) error {
 	launcher := s.options.Launcher
 	if len(launcher) == 0 || !canLaunch {
 		if spec.confined() {
-			return fmt.Errorf("app %q: %w", spec.Name, errNoLauncher)
+			return errNoLauncher
 		}
 		return nil
 	}
@@ -106,11 +106,16 @@ func (s *Supervisor) preflight(spec *Spec) error {
 	}
 	path, err := spec.executable()
 	if err != nil {
-		return fmt.Errorf("app %q: %w", spec.Name, err)
+		return err
 	}
 	order := newLaunchOrder(spec, path, nil, s.options.Cgroup)
 	order.OnlyCheck = true
-	if err := tryLaunch(launcher, order); err != nil {
+	return tryLaunch(launcher, order)
+}
+
+// preflight is Preflight, and says for which application.
+func (s *Supervisor) preflight(spec *Spec) error {
+	if err := s.Preflight(spec); err != nil {
 		return fmt.Errorf("app %q: %w", spec.Name, err)
 	}
 	return nil

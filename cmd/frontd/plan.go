@@ -15,6 +15,7 @@ import (
 	"github.com/frontd/frontd/app"
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/supervisor"
 )
 
 // serveFlags are what the command line of serve may say.
@@ -229,17 +230,24 @@ func check(stdout, stderr io.Writer, file string) error {
 }
 
 // checkApp asks whether an application could be started: its program, its
-// interpreter.
+// interpreter, and whether its user gets at them.
 func checkApp(a *config.App) error {
 	path, err := self()
 	if err != nil {
 		return err
 	}
-	_, err = hostedApp(a).Command(app.Options{Threads: threadsOf(a), Python: a.Python, Self: path, SelfArgs: []string{appworkerName}})
+	cmd, err := hostedApp(a).Command(app.Options{Threads: threadsOf(a), Python: a.Python, Self: path, SelfArgs: []string{appworkerName}})
 	if errors.Is(err, app.ErrNotHosted) || errors.Is(err, app.ErrFolder) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	spec := supervisor.Spec{Name: a.Name, Path: cmd.Path, Args: workerArgs(cmd), Dir: cmd.Dir, Env: slices.Concat(baseEnv(), cmd.Env)}
+	if confine(&spec, a) != nil {
+		return nil // checkIdentity has said it
+	}
+	return supervisor.New(supervisor.Options{Launcher: []string{path, launchName}}).Preflight(&spec)
 }
 
 func configCommand() *cobra.Command {
