@@ -22,8 +22,9 @@ const machineTime = 15 * time.Minute
 // kernelFiles are where a kernel may be; that of FRONTD_KERNEL goes before.
 var kernelFiles = []string{"/boot/vmlinuz-*", "/var/cache/frontd-test/boot/vmlinuz-*"}
 
-// The tests of control groups, run on a kernel of which all is ours: this
-// system's may have given the controllers to version 1, or to nobody.
+// The tests of control groups, and that of a clock that is set, run on a kernel of
+// which all is ours: this system's may have given the controllers to version 1, or to
+// nobody, and others go by its clock.
 func TestMachine(t *testing.T) {
 	if os.Getenv("FRONTD_LONG") != "1" {
 		t.Skip("boots a kernel in qemu, without KVM for minutes: FRONTD_LONG=1 does it")
@@ -33,12 +34,12 @@ func TestMachine(t *testing.T) {
 	m := machine.Machine{
 		Kernel: kernel(t), Memory: 2048,
 		Programs: []string{"/bin/sh", "/bin/sleep", "env", "setsid", "ps"},
-		Files:    map[string]string{"/etc/passwd": "/etc/passwd", "/etc/group": "/etc/group"},
+		Files:    map[string]string{"/etc/passwd": "/etc/passwd", "/etc/group": "/etc/group", clockIsOurs: "/etc/group"},
 	}
 	dir := t.TempDir()
 	for _, p := range []struct{ folder, tests string }{
 		{"../../supervisor", "Cgroup|Guard|OutOfMemory"},
-		{".", "TestDelegatedGroup|TestControlGroupOfWorkers"},
+		{".", "TestDelegatedGroup|TestControlGroupOfWorkers|TestClockIsSet"},
 	} {
 		abs, err := filepath.Abs(p.folder)
 		if err != nil {
@@ -64,7 +65,7 @@ func TestMachine(t *testing.T) {
 	}
 	for _, test := range []string{
 		"TestCgroupTakesAllAlong", "TestDelegatedGroup/memory", "TestDelegatedGroup/processes", "TestDelegatedGroup/cpu",
-		"TestDelegatedGroup/descendants", "TestDelegatedGroup/crash", "TestControlGroupOfWorkers",
+		"TestDelegatedGroup/descendants", "TestDelegatedGroup/crash", "TestControlGroupOfWorkers", "TestClockIsSet",
 	} { // not skipped for want of something
 		if !strings.Contains(console.String(), "--- PASS: "+test+" ") {
 			t.Errorf("%s has not passed; the console:\n%s", test, &console)
