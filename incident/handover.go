@@ -29,14 +29,17 @@ func (r *Recorder) look() error {
 	r.mu.Unlock()
 	r.files.Lock()
 	r.store.readOnly = guest // a file that is not whole may be one that the other process writes
-	list, torn, err := r.store.load()
+	list, lost, err := r.store.load()
 	r.store.readOnly = false
 	r.files.Unlock()
 	if err != nil {
 		return err
 	}
-	if torn > 0 && !guest {
-		r.trouble(fmt.Errorf("%d files of the incident store were not whole and are gone", torn))
+	if lost.torn > 0 && !guest {
+		r.trouble(fmt.Errorf("%d files of the incident store were not whole and are gone", lost.torn))
+	}
+	if lost.unread > 0 {
+		r.trouble(fmt.Errorf("%d files of the incident store cannot be read, and are not shown: %w", lost.unread, lost.why))
 	}
 	r.mu.Lock()
 	there := make(map[string]bool, len(list))

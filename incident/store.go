@@ -125,19 +125,26 @@ type stored struct {
 	counted bool // its count is that of the file with the counts
 }
 
+// A loss is what of the files of a store did not become incidents.
+type loss struct {
+	torn   int   // and taken away
+	unread int   // and left where they are: their content may be whole
+	why    error // of one of those unread
+}
+
 // load reads what is there, and takes away what is torn. A folder that is not
 // there is an empty one.
-func (s *store) load() (list []stored, torn int, err error) {
+func (s *store) load() (list []stored, lost loss, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
+		return nil, loss{}, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read incident store: %w", err)
+		return nil, loss{}, fmt.Errorf("read incident store: %w", err)
 	}
 	counts := make(map[string]count)
 	if err := s.decode(countsName, &counts); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		torn++
+		lost.torn++
 		counts = nil // then the incidents' own hold
 	}
 	for _, e := range entries {
@@ -154,8 +161,15 @@ func (s *store) load() (list []stored, torn int, err error) {
 			continue // not ours
 		}
 		i, err := s.read(id)
+		if _, unread := errors.AsType[*fs.PathError](err); unread {
+			// Another user's, no descriptor left, a disk that fails: of what is in it that says nothing.
+			if !errors.Is(err, fs.ErrNotExist) {
+				lost.unread, lost.why = lost.unread+1, err
+			}
+			continue
+		}
 		if err != nil || i.ID != id {
-			torn++
+			lost.torn++
 			if !s.readOnly {
 				s.remove(id)
 			}
@@ -171,7 +185,7 @@ func (s *store) load() (list []stored, torn int, err error) {
 		}
 		list = append(list, stored{i, size, counted})
 	}
-	return list, torn, nil
+	return list, lost, nil
 }
 
 // validID keeps names of files to ids.
