@@ -1,6 +1,8 @@
 package incident
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,7 +42,7 @@ func TestUnreadIncidentStays(t *testing.T) {
 			}
 		}
 		list, lost, err := s.load()
-		if err != nil || len(list) != 0 || lost.unread != 1 || lost.torn != 0 || !os.IsPermission(lost.why) {
+		if err != nil || len(list) != 0 || lost.unread != 1 || lost.torn != 0 || !errors.Is(lost.why, fs.ErrPermission) {
 			t.Errorf("%d read, %+v, %v; want one unread for want of permission", len(list), lost, err)
 		}
 	}()
