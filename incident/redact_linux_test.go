@@ -22,7 +22,7 @@ func TestLongTextTakesNoLongTime(t *testing.T) {
 			(&Incident{Request: &Request{Body: long, Headers: []Field{{"Content-Type", "application/json"}}}}).clean(r, true)
 		},
 	}
-	for _, s := range []string{"a=", "password=", `"a":`, "<a>", "a:a@", "://", "4", "eyJ", `{"a":"`, `\"`, "[", "%25", "Cookie: ", "-----BEGIN PRIVATE KEY-----", "bearer ", "?a=", "/reset", "/", "/login/x1", "code=", "&code=1", "?state=", "password is ", "password '", "a:a@h:1 ", "passwordpin is", `{"code":`, `{"code":"`} {
+	for _, s := range []string{"a=", "password=", `"a":`, "<a>", "a:a@", "://", "4", "eyJ", `{"a":"`, `\"`, "[", "%25", "Cookie: ", "-----BEGIN PRIVATE KEY-----", "bearer ", "?a=", "/login/x1", "code=", "&code=1", "password is ", "a:a@h:1 ", `{"code":"`} {
 		for way, clean := range ways {
 			cost := func(n int) time.Duration {
 				long := strings.Repeat(s, n/len(s))
