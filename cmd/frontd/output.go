@@ -111,9 +111,8 @@ func (o *outputs) close() {
 	o.closeAll(all)
 }
 
-// output takes a line that a worker printed: in frontd's own log without control
-// characters, and with whose it is behind it, as several print there; whole in
-// an application's own file; tagged in JSON.
+// output takes a line that a worker printed: in text form whole, and in frontd's
+// own log without control characters; tagged in JSON.
 func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
 	to := l.outputs.of(w.App)
 	if l.json {
@@ -121,7 +120,7 @@ func (l *logbook) output(w supervisor.Worker, stream string, line []byte) {
 		return
 	}
 	if to == nil {
-		l.sink.Write(fmt.Appendf(nil, "%s%s [app=%s worker=%d]\n", l.priority(), visible(line), w.App, w.PID))
+		l.sink.Write(fmt.Appendf(nil, "%s%s\n", l.priority(), visible(line)))
 		return
 	}
 	to.Write(append(append(make([]byte, 0, len(line)+1), line...), '\n'))

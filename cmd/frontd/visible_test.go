@@ -49,7 +49,7 @@ func TestControlCharactersOfApplications(t *testing.T) {
 	l.requestOutput(&front.Exchange{App: "blog", ID: "1"}, append(line[:len(line):len(line)], '\n'))
 	l.output(supervisor.Worker{App: "own"}, "stderr", line)
 	l.Close() // all of it is written then
-	want := `not found: /\x1b]52;c;ZXZpbA==\x07 [app=blog worker=7]` + "\n" + `not found: /\x1b]52;c;ZXZpbA==\x07 [app=blog worker=0 id=1]` + "\n"
+	want := `not found: /\x1b]52;c;ZXZpbA==\x07` + "\n" + `not found: /\x1b]52;c;ZXZpbA==\x07 [app=blog worker=0 id=1]` + "\n"
 	if log.String() != want {
 		t.Errorf("the log has %q, want %q", log.String(), want)
 	}
