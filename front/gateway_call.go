@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -127,6 +128,7 @@ func (c *call) ask() (*fcgi.Response, error) {
 		if err == nil {
 			if err = c.begun(resp); err == nil {
 				c.resp = resp
+				c.giveWay()
 				return resp, nil
 			}
 		}
@@ -141,6 +143,19 @@ func (c *call) ask() (*fcgi.Response, error) {
 		c.settled = nil
 		c.queued = time.Now()
 		turn.Lost = u
+	}
+}
+
+// giveWay lets the request go first that has the place of this one, where that was
+// given back with the whole answer: a worker waits for it, and the client of this
+// one only for as long as it takes to be sent. Where Go has more than one
+// processor, another one has it in hand already.
+func (c *call) giveWay() {
+	c.mu.Lock()
+	over := c.upstream == nil
+	c.mu.Unlock()
+	if over && c.g.Pool.Waiting() > 0 && runtime.GOMAXPROCS(0) == 1 {
+		runtime.Gosched()
 	}
 }
 
