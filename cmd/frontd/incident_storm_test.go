@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -93,9 +94,15 @@ app = "go"
 		t.Logf("%s: %v of CPU for each, with the others'; %d others waited %v at the median, %v at p99", url,
 			cost[url]/time.Duration(rounds*each+len(w)), len(w), w[len(w)/2], w[len(w)*99/100])
 	}
-	list := r.incidents()
-	if limit := min(keep, 50+5*int(time.Since(begun).Seconds()+1)); len(list) == 0 || len(list) > limit {
-		t.Errorf("%d incidents, want some and at most %d", len(list), limit)
+	var found int
+	counterpart.Await(t, "an incident", patience, func() error { // they are gathered behind the answers
+		if found = len(r.incidents()); found == 0 {
+			return errors.New("there is none yet")
+		}
+		return nil
+	})
+	if limit := min(keep, 50+5*int(time.Since(begun).Seconds()+1)); found > limit {
+		t.Errorf("%d incidents, want some and at most %d", found, limit)
 	}
 	r.Signal(syscall.SIGTERM) // what is on its way to the disk is there when it has ended
 	r.AwaitExit(patience)
