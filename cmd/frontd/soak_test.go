@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -125,8 +126,9 @@ func (s *soak) phase(length time.Duration) {
 				r = strings.NewReader(body)
 			}
 			a, err := ask(ctx, client, method, s.url+path, "application/octet-stream", r)
-			if err != nil && body != "" && (a.status == 0 || a.status == http.StatusBadGateway) {
-				// Its worker was killed, and the 502 or its end overtaken by the connection's.
+			if err != nil && body != "" && (a.status == 0 || a.status == http.StatusBadGateway || errors.Is(err, io.ErrUnexpectedEOF)) {
+				// Its worker was killed, and the 502 or its end overtaken by the connection's;
+				// or an answer that had begun, as an echo does with the body's first piece, broke off, which is seen.
 				s.tally(name).total.Add(1)
 				s.tally(name).cut.Add(1)
 				return
