@@ -13,11 +13,13 @@ import (
 	"github.com/frontd/frontd/worker/session"
 )
 
-// handler serves the kinds of application that are part of this program.
-func handler(a app.App, threads int, found bool) http.Handler {
+// handler serves the kinds of application that are part of this program. stopping
+// is closed when it was told to end.
+func handler(a app.App, threads int, found bool, stopping <-chan struct{}) http.Handler {
 	if a.Kind == app.CGI {
 		return located(bounded(&cgi.Handler{
 			Path: a.Target, Found: found, Mount: mount, Env: variables, Inherit: inherited(), Stderr: worker.Stderr,
+			Stopping: stopping,
 		}, threads))
 	}
 	return located(bounded(demo.New(demo.Options{Mount: mount, Params: params, Session: kept}), threads))

@@ -78,14 +78,15 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return serve(ctx, handler(a, cmd.Concurrency, parsed.found), parsed, stderr)
+		stopping := make(chan struct{})
+		return serve(ctx, handler(a, cmd.Concurrency, parsed.found, stopping), stopping, parsed, stderr)
 	default:
 		return become(ctx, a, parsed)
 	}
 }
 
-// serve answers requests in this process.
-func serve(ctx context.Context, h http.Handler, args arguments, stderr io.Writer) error {
+// serve answers requests in this process. It closes stopping when it takes no more.
+func serve(ctx context.Context, h http.Handler, stopping chan<- struct{}, args arguments, stderr io.Writer) error {
 	var l net.Listener
 	var err error
 	if args.listen != "" {
@@ -105,7 +106,7 @@ func serve(ctx context.Context, h http.Handler, args arguments, stderr io.Writer
 		}}
 	}
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	err = (&worker.Server{Handler: h}).Serve(l)
+	err = (&worker.Server{Handler: h}).Serve(&closing{Listener: l, closed: stopping})
 	if ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -123,6 +124,19 @@ type announced struct {
 func (l *announced) Accept() (net.Conn, error) {
 	l.once.Do(l.say)
 	return l.Listener.Accept()
+}
+
+// A closing listener tells that it was closed: the worker does that first when it
+// is told to stop, before it waits for what it has in hand.
+type closing struct {
+	net.Listener
+	once   sync.Once
+	closed chan<- struct{}
+}
+
+func (l *closing) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 // address is what a client dials, in the form of -l. It has the port that

@@ -39,7 +39,7 @@ func (x *exchange) run() {
 	// fed is received by release.
 	go func() { defer close(told); _, _ = io.Copy(x.log, &output{f: x.p.stderr}) }()
 	// told is received below.
-	go func() { defer close(obeyed); x.p.obey(x.ctx, x.h.killDelay()) }()
+	go func() { defer close(obeyed); x.p.obey(x.ctx, x.h.killDelay(), x.h.Stopping) }()
 	// obeyed is received below.
 	err := x.respond()
 	x.await(err)

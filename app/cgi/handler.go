@@ -21,6 +21,10 @@ import (
 // mod_cgi gives as long.
 const DefaultKillDelay = 3 * time.Second
 
+// HastyKillDelay is the most there is from SIGTERM to SIGKILL in a process that was
+// told to end: half of what frontd gives a worker whose request took too long.
+const HastyKillDelay = 500 * time.Millisecond
+
 // Causes of a program's end that the handler brought about.
 var (
 	errTimeout = errors.New("time limit of the CGI program reached")
@@ -84,6 +88,11 @@ type Handler struct {
 
 	// KillDelay is the time from SIGTERM to SIGKILL. 0: DefaultKillDelay.
 	KillDelay time.Duration
+
+	// Stopping, if not nil, is closed when this process was told to end: programs of
+	// requests that are aborted have HastyKillDelay from then on. Who is killed with a
+	// program still there leaves behind what that has started.
+	Stopping <-chan struct{}
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

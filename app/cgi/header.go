@@ -52,7 +52,7 @@ func readHead(r *bufio.Reader) (head, error) {
 		case err != nil:
 			return head{}, err
 		case len(line) == 0 && n == 1:
-			return head{}, badf("empty header: Content-Type, Location or Status must be there (§6.2)")
+			return head{}, badf("empty header: Content-Type, Location or Status must be there (RFC 3875, 6.2)")
 		case len(line) == 0:
 			return newHead(header)
 		}
@@ -126,7 +126,7 @@ func isTokenByte(c byte) bool {
 
 // newHead makes sense of the fields that CGI gives a meaning.
 func newHead(header http.Header) (head, error) {
-	h := head{status: http.StatusOK, length: -1, header: header}
+	h := head{length: -1, header: header}
 	for _, name := range []string{"Status", "Location", "Content-Type", "Content-Length"} {
 		if err := single(header, name); err != nil {
 			return head{}, err
@@ -146,14 +146,25 @@ func newHead(header http.Header) (head, error) {
 		}
 		h.status = status
 		delete(header, "Status")
-	} else if l := header.Get("Location"); l != "" {
-		h.local = strings.HasPrefix(l, "/")
+	}
+	dropForeign(header)
+	if l := header.Get("Location"); l != "" && h.status == 0 {
+		// With a field beside it (§6.2.2 forbids that, programs do it: Content-Type,
+		// Set-Cookie) the client is redirected: we would lose the field.
+		h.local = isLocalPath(l) && len(header) == 1
 		if !h.local {
 			h.status = http.StatusFound // §6.2.3
 		}
 	}
-	dropForeign(header)
+	if h.status == 0 {
+		h.status = http.StatusOK
+	}
 	return h, nil
+}
+
+// isLocalPath reports whether a Location names no other host (§6.2.2).
+func isLocalPath(location string) bool {
+	return strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//")
 }
 
 // single holds a field to one occurrence (§6.3.1 to §6.3.3); the same again

@@ -100,8 +100,9 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
-// obey ends the group when ctx does: SIGTERM, and after delay SIGKILL.
-func (p *process) obey(ctx context.Context, delay time.Duration) {
+// obey ends the group when ctx does: SIGTERM, and after delay SIGKILL; sooner once
+// stopping is closed.
+func (p *process) obey(ctx context.Context, delay time.Duration, stopping <-chan struct{}) {
 	select {
 	case <-p.exited:
 		return
@@ -110,10 +111,17 @@ func (p *process) obey(ctx context.Context, delay time.Duration) {
 	p.signal(syscall.SIGTERM)
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
-	select {
-	case <-p.exited:
-	case <-timer.C:
-		p.signal(syscall.SIGKILL)
+	for {
+		select {
+		case <-p.exited:
+		case <-timer.C:
+			p.signal(syscall.SIGKILL)
+		case <-stopping:
+			stopping = nil
+			timer.Reset(min(delay, HastyKillDelay))
+			continue
+		}
+		return
 	}
 }
 

@@ -135,6 +135,37 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// Where the process that serves is about to be ended, a program that ignores SIGTERM
+// does not have its time: nobody would end what it has started.
+func TestAbortWhileStopping(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		dir := t.TempDir()
+		pids := filepath.Join(dir, "pids")
+		script(t, dir, "p.cgi", "#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $$ $! > "+pids+
+			"\nprintf 'Content-Type: text/plain\\n\\npart'\nwhile :; do sleep 1000; done\n")
+		stopping := make(chan struct{})
+		if before {
+			close(stopping)
+		}
+		srv, log := serve(t, &Handler{Path: dir, KillDelay: time.Hour, Stopping: stopping})
+		log.requests.Add(1)
+		resp, err := srv.Client().Get(srv.URL + "/p.cgi")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(pids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close() // the client goes away
+		if !before {
+			close(stopping)
+		}
+		gone(t, string(b))
+		log.requests.Wait()
+	}
+}
+
 // TestBodyBreaks: a program never sees the end of a body that was cut.
 func TestBodyBreaks(t *testing.T) {
 	dir := t.TempDir()

@@ -33,11 +33,12 @@ type heldRequest struct {
 	Stacks []string // lines of the worker's stderr; nil where it cannot tell
 }
 
-// dumpsStacks says whether a kind of worker answers SIGQUIT with its stacks
-// and lives on. php-cgi and most other programs die of it.
+// dumpsStacks says whether a kind of worker answers SIGQUIT with stacks that tell what
+// the application does, and lives on. php-cgi and most other programs die of it; one of
+// CGI tells its own, which wait for a program and say nothing of that.
 func dumpsStacks(k app.Kind) bool {
 	switch k {
-	case app.Demo, app.Go, app.CGI, app.WSGI:
+	case app.Demo, app.Go, app.WSGI:
 		return true
 	}
 	return false

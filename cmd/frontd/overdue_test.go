@@ -156,6 +156,34 @@ func TestStacksOfPython(t *testing.T) {
 	}
 }
 
+// The stacks of a worker for CGI say nothing of the program that it waits for.
+func TestOverdueCGI(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	write(t, filepath.Join(dir, "bin", "hang"), "#!/bin/sh\nexec sleep 60\n")
+	r := serve(t, dir, configure(t, dir, jsonLog+`
+[app.cgi]
+kind = "cgi"
+target = "bin"
+workers = 1
+timeout = { request = "300ms" }
+[[route]]
+app = "cgi"
+`)...)
+	before := r.awaitServing("cgi", 1)
+	if a := r.get("/hang"); a.status != http.StatusGatewayTimeout {
+		t.Errorf("status %d, want 504", a.status)
+	}
+	if h := r.awaitHeld("request took too long", "/hang"); h.StackLines != 0 {
+		t.Errorf("the log has %+v", h)
+	}
+	r.replaced("cgi", before, 1)
+	counterpart.Await(t, "the end of the worker that hung", patience, func() error { return alivePIDs(before) })
+	if r.Count(`goroutine `) > 0 {
+		t.Error("it told its own stacks")
+	}
+}
+
 // php-cgi would die of the question: it is not asked, and is replaced.
 func TestOverduePHP(t *testing.T) {
 	t.Parallel()
