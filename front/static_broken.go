@@ -7,33 +7,16 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"strings"
 )
 
 // sendFile answers with a file, by way of to, and says where that cannot be: a file
 // that became shorter under it ends the answer visibly, encoded or not.
 func sendFile(w, to http.ResponseWriter, r *http.Request, info fs.FileInfo, f *os.File) {
-	knowUnit(r.Header)
+	mendRange(r.Header)
 	out := &fileWriter{ResponseWriter: to}
 	http.ServeContent(out, r, info.Name(), info.ModTime(), f)
 	if out.broken != nil && r.Context().Err() == nil {
 		Fail(w, r, FileBroken, fmt.Sprintf("%s: %v", info.Name(), out.broken))
-	}
-}
-
-// knowUnit takes away a Range in a unit that is not bytes, which a server MUST ignore
-// (RFC 9110 §14.2): http.ServeContent would answer 416. Units know no case (§14.1).
-func knowUnit(h http.Header) {
-	ranges := h["Range"]
-	if len(ranges) == 0 {
-		return
-	}
-	unit, set, ok := strings.Cut(ranges[0], "=")
-	switch {
-	case !ok || !strings.EqualFold(unit, "bytes"):
-		delete(h, "Range")
-	case unit != "bytes":
-		h["Range"] = []string{"bytes=" + set}
 	}
 }
 
