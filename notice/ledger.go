@@ -32,22 +32,24 @@ type entry struct {
 // maxLedger is more than the entries of all incidents that can be kept, in bytes.
 const maxLedger = 16 << 20
 
-func openLedger(path string, known []Head) (*ledger, error) {
-	l := &ledger{path: path, Told: map[string]entry{}}
+// openLedger reads what was told. Where nothing is known, what is known now counts
+// as told; unsaved says why that is not on disk.
+func openLedger(path string, known []Head) (l *ledger, unsaved, err error) {
+	l = &ledger{path: path, Told: map[string]entry{}}
 	b, err := readBounded(path)
 	switch {
 	case err == nil:
 		if err = json.Unmarshal(b, l); err == nil && l.Told != nil {
-			return l, nil
+			return l, nil, nil
 		}
 		l = &ledger{path: path, Told: map[string]entry{}} // torn by who knows what: as if it were not there
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("read what was told: %w", err)
+		return nil, nil, fmt.Errorf("read what was told: %w", err)
 	}
 	for _, h := range known {
 		l.Told[h.ID] = entry{h.First, h.Count}
 	}
-	return l, l.save()
+	return l, l.save(), nil
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -100,15 +100,19 @@ type Teller struct {
 
 // Start begins to tell of what source has, and remembers in the file at path
 // what was told. Where there is no such file yet, what source has already counts
-// as told. Close ends it.
+// as told. That the file cannot be written is logged and nothing more: a full disk
+// keeps neither the server from starting nor anybody from being told. Close ends it.
 func Start(name, path string, source Source, sender Sender, rules Rules, log *slog.Logger) (*Teller, error) {
-	l, err := openLedger(path, source.Heads())
+	l, unsaved, err := openLedger(path, source.Heads())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	t := &Teller{name: name, source: source, sender: sender, rules: rules, log: log,
 		wake: make(chan struct{}, 1), stop: stop, done: make(chan struct{}), ledger: l}
+	if unsaved != nil {
+		t.unmarked(unsaved)
+	}
 	go t.run(ctx)
 	// Close receives its end, by t.done.
 	return t, nil
@@ -234,6 +238,11 @@ func (t *Teller) gaveUp(err error, b Batch) bool {
 // mark notes a plan as told.
 func (t *Teller) mark(p plan, now time.Time, sent bool) {
 	if err := t.ledger.told(p, now, sent); err != nil {
-		t.log.Error("what was told is not on disk, and is told again after a restart", "by", t.name, "err", err)
+		t.unmarked(err)
 	}
+}
+
+// unmarked logs that the ledger is not on disk: a full one keeps nobody from telling.
+func (t *Teller) unmarked(err error) {
+	t.log.Error("what was told is not on disk, and is told again after a restart", "by", t.name, "err", err)
 }

@@ -352,6 +352,21 @@ func TestTheLedgerIsPrivateAndAlone(t *testing.T) {
 	})
 }
 
+// The folder cannot be written to, as on a full disk.
+func TestTellsWithoutALedgerOnDisk(t *testing.T) {
+	inScene(t, rules, func(s *scene) {
+		s.teller.Close()
+		s.path = filepath.Join(filepath.Dir(s.path), "none", "told.json")
+		s.start()
+		if !strings.Contains(s.log.String(), "what was told is not on disk") {
+			t.Errorf("logged: %s", s.log.String())
+		}
+		s.came("a", 1)
+		s.after(time.Minute)
+		s.wantSent("told all the same, and once", "2s: new a×1")
+	})
+}
+
 func TestAStormCostsFewBatches(t *testing.T) {
 	inScene(t, rules, func(s *scene) {
 		for n := range 1000 {

@@ -109,9 +109,7 @@ func (t *telling) replaceLocked(list []herald) error {
 	if len(list) == 0 || t.ended {
 		return nil
 	}
-	if err := os.MkdirAll(t.dir, 0o700); err != nil {
-		return fmt.Errorf("remember what was told: %w", err)
-	}
+	os.MkdirAll(t.dir, 0o700) // where it cannot be made, as on a full disk, Start says what that comes to
 	var errs []error
 	var heralds []*notice.Teller
 	for _, h := range list {
