@@ -149,6 +149,40 @@ func stale(t *testing.T, path string) {
 	l.Close()
 }
 
+// Whoever may read a folder may lock it: that is to hold nobody up for long.
+func TestListenInAFolderThatAnotherLocks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir() // 0755
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	address := "unix:" + filepath.Join(dir, "s")
+	listening := make(chan net.Listener, 1)
+	go func() { // received below, or it hangs
+		l, err := Listen(mustAddress(t, address))
+		if err != nil {
+			t.Error(err)
+		}
+		listening <- l
+	}()
+	select {
+	case l := <-listening:
+		if l != nil {
+			reach(t, l, address)
+			l.Close()
+		}
+	case <-time.After(time.Minute):
+		syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		(<-listening).Close()
+		t.Error("no listener within a minute")
+	}
+}
+
 func TestListenReplacesStaleSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	stale(t, path)

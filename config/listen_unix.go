@@ -140,8 +140,8 @@ func fileKind(info fs.FileInfo) string {
 }
 
 // lockFolder keeps two daemons that start together from each taking the
-// other's socket, bound but not yet listening, for a stale one. In a folder
-// that anyone may write to anyone could hold the lock for ever, so there, and
+// other's socket, bound but not yet listening, for a stale one. Whoever may read a
+// folder could hold the lock for ever: after lockWait, where anyone may write, and
 // where locking does not work, it does without.
 func lockFolder(dir string) (unlock func()) {
 	none := func() {}
@@ -150,11 +150,31 @@ func lockFolder(dir string) (unlock func()) {
 		return none // bind will say what is wrong with it
 	}
 	info, err := f.Stat()
-	if err != nil || info.Mode().Perm()&0o002 != 0 || syscall.Flock(int(f.Fd()), syscall.LOCK_EX) != nil {
+	if err != nil || info.Mode().Perm()&0o002 != 0 || !lockWithin(f, lockWait) {
 		f.Close()
 		return none
 	}
 	return func() { f.Close() } // which unlocks
+}
+
+// lockWait is far longer than it takes to make a socket, lockLook how often a lock
+// that another has is asked for: to wait for one in the kernel has no bound.
+const (
+	lockWait = 2 * time.Second
+	lockLook = 5 * time.Millisecond
+)
+
+func lockWithin(f *os.File, within time.Duration) bool {
+	for limit := time.Now().Add(within); ; {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return true
+		}
+		if err != syscall.EWOULDBLOCK && err != syscall.EINTR || time.Now().After(limit) {
+			return false
+		}
+		time.Sleep(lockLook)
+	}
 }
 
 // A UnixListener is a listener at a path, which it removes when it is closed

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // backlog is how many connections wait to be accepted. It is what a worker's
@@ -44,7 +45,8 @@ func (s *Socket) Close() error {
 // which it ever has. A dead socket at path is replaced; one that a process
 // listens on, and anything that is no socket, is an error and is left alone.
 // Sockets made at the same time in one directory take turns, so that none is
-// taken for dead between its making and its first listen.
+// taken for dead between its making and its first listen; a turn that does not
+// come within lockWait is an error, for whoever may read a directory may lock it.
 func ListenUnix(path string, mode os.FileMode) (*Socket, error) {
 	if err := checkSocketPath(path); err != nil {
 		return nil, err
@@ -54,7 +56,7 @@ func ListenUnix(path string, mode os.FileMode) (*Socket, error) {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	defer dir.Close() // and with it the lock
-	if err := flock(dir); err != nil {
+	if err := flock(dir, lockWait); err != nil {
 		return nil, fmt.Errorf("socket %s: lock its directory: %w", path, err)
 	}
 	if err := removeDead(path); err != nil {
@@ -161,11 +163,24 @@ func unixSocket() (int, error) {
 	return fd, nil
 }
 
-func flock(f *os.File) error {
+// lockWait is far longer than it takes to make a socket, lockLook how often a lock
+// that another has is asked for: to wait for one in the kernel has no bound.
+const (
+	lockWait = 10 * time.Second
+	lockLook = 5 * time.Millisecond
+)
+
+func flock(f *os.File, within time.Duration) error {
+	limit := time.Now().Add(within)
 	for {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err != syscall.EWOULDBLOCK && err != syscall.EINTR:
 			return err
+		case time.Now().After(limit):
+			return fmt.Errorf("another process has it for %v by now", within)
 		}
+		time.Sleep(lockLook)
 	}
 }
 

@@ -7,7 +7,32 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
+
+// A lock that never comes is told, and does not hold up a start for ever.
+func TestLockHasABound(t *testing.T) {
+	dir := t.TempDir()
+	var open [2]*os.File
+	for i := range open {
+		f, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		open[i] = f
+	}
+	if err := flock(open[0], patience); err != nil {
+		t.Fatal(err)
+	}
+	if err := flock(open[1], time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process has it") {
+		t.Errorf("locked by another: %v", err)
+	}
+	open[0].Close()
+	if err := flock(open[1], patience); err != nil {
+		t.Errorf("free again: %v", err)
+	}
+}
 
 func TestSocketPath(t *testing.T) {
 	for _, c := range []struct {
