@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,11 +21,13 @@ func configShowCommand() *cobra.Command {
 		Use: "show [URL] [-c FILE] [--method M]", Short: "Print the effective settings, of all or of one URL with where each is set; secrets masked",
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if file == "" && len(args) > 0 {
-				if _, err := os.Stat("frontd.toml"); err != nil {
+			if file == "" {
+				switch _, err := os.Stat("frontd.toml"); {
+				case !errors.Is(err, os.ErrNotExist):
+					file = "frontd.toml"
+				case len(args) > 0:
 					return usagef(cmd, "no frontd.toml here; want -c FILE")
 				}
-				file = "frontd.toml"
 			}
 			c := config.Default()
 			if file != "" {
@@ -43,7 +46,7 @@ func configShowCommand() *cobra.Command {
 			return showURL(cmd.OutOrStdout(), c, strings.ToUpper(method), u)
 		},
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (default frontd.toml, where there is one; else what holds without any)")
 	cmd.Flags().StringVar(&method, "method", http.MethodGet, "the request's `METHOD`")
 	return cmd
 }
