@@ -125,10 +125,11 @@ func (g *Group) forget(s *slot) {
 }
 
 // Scale changes how many workers run. More: it returns when the first process
-// of each new slot is ready; if one is not, the error is its *StartError, and
-// the slot keeps trying. Fewer: the latest slots are drained and stopped, and
-// it returns when they are gone. When ctx ends it returns at once, and what
-// it began goes on.
+// of each new slot is ready; if one is not, or ctx ends before, all new ones are
+// drained and stopped, there are as many as before, and the error is the
+// *StartError or ctx's. Fewer: the latest slots are drained and stopped, and it
+// returns when they are gone; when ctx ends it returns at once with
+// ErrStillStopping, and they go on stopping.
 func (g *Group) Scale(ctx context.Context, n int) error {
 	if n < 0 || n > maxWorkers {
 		return fmt.Errorf("app %q: workers: %d, want 0 to %d", g.name, n, maxWorkers)
@@ -143,9 +144,21 @@ func (g *Group) Scale(ctx context.Context, n int) error {
 		return err
 	}
 	if err := stopAll(ctx, surplus, ending{cause: CauseScaled, reason: "scaled down"}); err != nil {
-		return fmt.Errorf("app %q: workers are still stopping: %w", g.name, err)
+		return fmt.Errorf("app %q: %w: %w", g.name, ErrStillStopping, err)
 	}
-	return awaitTried(ctx, added)
+	if err := awaitTried(ctx, added); err != nil {
+		g.takeBack(added)
+		stopAll(ctx, added, ending{cause: CauseScaled, reason: "not scaled up"})
+		return err
+	}
+	return nil
+}
+
+// takeBack has slots not be meant to stay any more.
+func (g *Group) takeBack(slots []*slot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.serving = slices.DeleteFunc(slices.Clone(g.serving), func(s *slot) bool { return slices.Contains(slots, s) })
 }
 
 func (g *Group) resize(n int) (added, surplus []*slot, err error) {

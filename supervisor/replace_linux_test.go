@@ -178,6 +178,51 @@ func TestScale(t *testing.T) {
 	}
 }
 
+// A worker of more that does not come up, or for which nobody waits any more,
+// leaves as many as there were, and nobody who tries on.
+func TestScaleGoesBack(t *testing.T) {
+	spec := childSpec(t, 1, "serve")
+	asked := make(chan struct{}, 10)
+	var well, hang atomic.Bool
+	spec.Ready = func(ctx context.Context, w Worker) error {
+		switch {
+		case w.Slot < 2 || well.Load():
+			return ask(ctx, w)
+		case !hang.Load():
+			return errors.New("no database")
+		}
+		asked <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	_, g, r := start(t, Options{}, spec)
+	r.wantEvents("it comes up", EventReady, 1)
+	want := func(why string, err error, says string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v", why, err)
+		}
+		if n := g.Count(); n.Serving != 1 || n.Starting+len(n.Backoff) != 0 {
+			t.Errorf("%s: %+v, want one worker as before", why, n)
+		}
+	}
+	want("one of two does not come up", g.Scale(t.Context(), 3), "no database")
+	if sts := g.Workers(); len(sts) != 1 {
+		t.Errorf("left are %+v", sts)
+	}
+	hang.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { // ends with the start
+		<-asked
+		cancel()
+	}()
+	want("who asked has gone", g.Scale(ctx, 3), "canceled")
+	well.Store(true)
+	if err := g.Scale(t.Context(), 3); err != nil {
+		t.Errorf("the next change: %v", err)
+	}
+}
+
 // Who waits for a slot's first process must not see the state before it.
 func TestMarksFollowTheState(t *testing.T) {
 	_, g, r := start(t, Options{}, childSpec(t, 1, "serve"))

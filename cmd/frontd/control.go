@@ -15,6 +15,7 @@ import (
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/incident"
+	"github.com/frontd/frontd/supervisor"
 )
 
 // A controlServer answers the commands on the control socket: HTTP and JSON,
@@ -298,29 +299,22 @@ func (d *daemon) scale(ctx context.Context, name, workers string) error {
 		}
 	}
 	if a.isElastic() {
-		err = a.scaleElastic(ctx, n)
-	} else {
-		err = a.scaleFixed(ctx, n)
+		return a.scaleElastic(ctx, n)
 	}
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	a.scaled = true
-	a.mu.Unlock()
-	return nil
+	return a.scaleFixed(ctx, n)
 }
 
 func (a *application) scaleFixed(ctx context.Context, n int) error {
-	if err := a.group.Scale(ctx, n); err != nil {
+	err := a.group.Scale(ctx, n)
+	if err != nil && !errors.Is(err, supervisor.ErrStillStopping) {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := *a.config
 	c.Workers = n
-	a.config = &c
-	return nil
+	a.config, a.scaled = &c, true
+	return err
 }
 
 // scaledConfig is what the application has by now where scale has changed its

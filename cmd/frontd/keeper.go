@@ -229,6 +229,9 @@ func (a *application) scaleElastic(ctx context.Context, n int) error {
 	a.mu.Unlock()
 	c.Elastic.Min, c.Elastic.Max = n, max(n, c.Elastic.Max)
 	a.adopt(&c)
+	a.mu.Lock()
+	a.scaled = true
+	a.mu.Unlock()
 	return nil
 }
 

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/frontd/frontd/config"
+	"github.com/frontd/frontd/supervisor"
 )
 
 // openControl makes the control socket of a pool.
@@ -65,7 +67,7 @@ func (p *pool) scale(ctx context.Context, app, workers string) error {
 	}
 	p.changes.Lock()
 	defer p.changes.Unlock()
-	if err = p.group.Scale(ctx, n); err == nil {
+	if err = p.group.Scale(ctx, n); err == nil || errors.Is(err, supervisor.ErrStillStopping) {
 		p.spec.Workers = n // the next replacement keeps it
 	}
 	return p.log.told("scale", err, "app", app, "workers", n)
