@@ -115,7 +115,7 @@ func (s *Supervisor) Start(spec Spec) (*Group, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		return nil, ErrStopped
+		return nil, fmt.Errorf("app %q: %w", spec.Name, ErrStopped)
 	}
 	if s.groups[spec.Name] != nil {
 		return nil, fmt.Errorf("app %q: runs already", spec.Name)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -237,14 +238,14 @@ func threadsOf(c *config.App) int {
 }
 
 // start brings the application up. Its workers' failures are its own: only
-// what can never work is an error.
+// what can never work is an error, which names it.
 func (a *application) start(sup *supervisor.Supervisor, limits config.Limits, dir string) error {
 	if a.kind == app.FCGI {
 		return a.connect()
 	}
 	spec, err := a.spec(a.config, limits, dir)
 	if err != nil {
-		return &usageError{err: err} // it names what is not there
+		return &usageError{err: fmt.Errorf("app %s: %w", a.name, err)} // it names what is not there
 	}
 	if _, err := a.log.outputs.use(a.name, a.config.Output.File); err != nil {
 		return err

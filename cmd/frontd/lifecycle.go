@@ -118,7 +118,7 @@ func (d *daemon) startApp(c *config.Config, ac *config.App) (*application, error
 	if err := a.start(d.sup, limits, d.dir); err != nil {
 		d.apps.leave(a)
 		a.draft.drop()
-		return nil, fmt.Errorf("app %s: %w", a.name, err)
+		return nil, err
 	}
 	if a.draft != nil {
 		d.serving.Go(a.draft.run) // shutdown waits for it

@@ -148,7 +148,7 @@ func (d *daemon) prepareApp(ctx context.Context, c *config.Config, ac *config.Ap
 func (d *daemon) prepareNew(ctx context.Context, c *config.Config, ac *config.App, old *application) (*step, error) {
 	before, err := d.log.outputs.use(ac.Name, ac.Output.File)
 	if err != nil {
-		return nil, fmt.Errorf("app %s: %w", ac.Name, err)
+		return nil, err
 	}
 	a, err := d.startApp(c, ac)
 	if err != nil {
@@ -252,7 +252,7 @@ func (a *application) prepare(ctx context.Context, ac *config.App, limits config
 	}
 	before, err := a.log.outputs.use(a.name, ac.Output.File)
 	if err != nil {
-		return nil, fmt.Errorf("app %s: %w", a.name, err)
+		return nil, err
 	}
 	change, err := a.group.Prepare(ctx, spec)
 	if err != nil {
