@@ -100,7 +100,8 @@ type Metrics struct {
 type Limits struct {
 	MaxBody int64 // bytes; default 64 MiB; 0 is no limit
 	// ResponseBuffer and ResponseFile are how much of an answer is taken off
-	// a worker ahead of the client, in bytes of memory and of a file behind it.
+	// a worker ahead of the client, in bytes of memory and of a file behind it,
+	// which an answer that is made as it is read does not use.
 	ResponseBuffer int64 // default 256 KiB
 	ResponseFile   int64 // default 1 GiB; 0 is no file
 	Timeout        Timeouts

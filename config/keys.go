@@ -59,7 +59,7 @@ var limitKeys = []key[Limits]{
 		func(l *Limits) *int64 { return &l.MaxBody }),
 	field("response_buffer", size, `how much of an answer is taken off a worker ahead of a slow client, in memory; not for workers with flow control`,
 		func(l *Limits) *int64 { return &l.ResponseBuffer }),
-	field("response_file", size, `how much more goes to a file without a name; then the worker waits for the client; 0 is no file`,
+	field("response_file", size, `how much more goes to a file without a name, but of an iterable of Python's without Content-Length; then the worker waits for the client; 0 is no file`,
 		func(l *Limits) *int64 { return &l.ResponseFile }),
 	inner("timeout", `the most that a step may take; "0s" is no limit`, []key[Timeouts]{
 		field("start", duration(0), `a worker, until it is ready to serve`,

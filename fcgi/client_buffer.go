@@ -12,8 +12,18 @@ import (
 // client without any wait; over the bounds the application waits.
 type Buffering struct {
 	Memory int    // bytes; 0: 64 KiB
-	File   int64  // bytes behind these, in a file without a name; 0: none
+	File   int64  // bytes behind these, in a file without a name; 0: none until Response.Spill
 	Dir    string // where the file is made; "": the temporary directory
+}
+
+// Spill sets Buffering.File for the rest of the answer, by what its head says: of
+// one that was sent with none, no more than Memory was taken ahead of this call.
+func (r *Response) Spill(file int64) {
+	s := r.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buffering.File = file
+	s.room.Signal()
 }
 
 // overflow is the part of an answer that is in a file. Between the two marks

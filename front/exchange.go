@@ -39,6 +39,7 @@ type Exchange struct {
 	Host         string         // validated host[:port] that the client asked for, may be ""
 	Client       netip.AddrPort // the client's address, invalid if unknown (a unix peer); port 0 if a proxy did not say it
 	Scheme       string         // "http" or "https", as the client sees it
+	proxied      bool           // a web server before us that is trusted asks
 
 	// Set by the route stage.
 	Route    *Route    // nil: none taken

@@ -25,6 +25,9 @@ type Gateway struct {
 	// FewPlaces says that a worker serves few requests at once: none is taken
 	// for a body that comes slowly before the whole of it is here.
 	FewPlaces bool
+	// OnDemand says that the application makes an answer whose length it does not
+	// tell as that is asked for: see pace.
+	OnDemand bool
 	// External says that the workers are not ours: one that cannot be reached
 	// is told apart from one that died.
 	External bool

@@ -126,6 +126,7 @@ func (c *call) ask() (*fcgi.Response, error) {
 		c.hold(u)
 		resp, err := u.Transport.RoundTrip(c.r.Context(), c.request())
 		if err == nil {
+			c.pace(resp)
 			if err = c.begun(resp); err == nil {
 				c.resp = resp
 				c.giveWay()
@@ -254,7 +255,7 @@ func (c *call) request() *fcgi.Request {
 		HeadTimeout:  c.headTimeout(),
 		PieceTimeout: c.x.Settings.RequestTimeout,
 		Interim:      c.onInterim,
-		Buffer:       fcgi.Buffering{Memory: int(c.x.Settings.ResponseBuffer), File: c.x.Settings.ResponseFile},
+		Buffer:       fcgi.Buffering{Memory: int(c.x.Settings.ResponseBuffer)}, // a file: pace
 		OnEnd:        c.onEnd,
 		Overdue:      c.onOverdue,
 	}

@@ -95,13 +95,19 @@ func dyingWorker(t *testing.T, taken *atomic.Int64) *fcgi.Upstream {
 func site(t *testing.T, routes ...Route) (url string, records <-chan Exchange) {
 	t.Helper()
 	seen := make(chan Exchange, 64)
-	h, err := New(Config{Routes: routes, Observe: func(x *Exchange) { seen <- *x }})
+	return siteOf(t, Config{Routes: routes, Observe: func(x *Exchange) { seen <- *x }}), seen
+}
+
+// siteOf serves a chain over HTTP.
+func siteOf(t *testing.T, c Config) (url string) {
+	t.Helper()
+	h, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	return srv.URL, seen
+	return srv.URL
 }
 
 func gateway(ups ...*fcgi.Upstream) *Gateway {

@@ -35,10 +35,12 @@ func (p *proxies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.Scheme = "https"
 	}
 	if x.Listener.Kind == FastCGI {
+		x.proxied = true
 		if r.URL.Scheme == "https" {
 			x.Scheme = "https"
 		}
 	} else if p.config.trusts(x.Client.Addr(), x.Listener) {
+		x.proxied = true
 		if err := p.believe(r, x); err != nil {
 			Fail(w, r, err.Cause, err.Detail)
 			return

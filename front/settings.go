@@ -31,7 +31,7 @@ type Settings struct {
 	// ResponseBuffer and ResponseFile are how much of an answer, in bytes of
 	// memory and behind them in an unnamed file, is taken off a worker ahead of
 	// the client, so that a slow client does not hold the worker. Workers with
-	// flow control of their own need neither.
+	// flow control of their own need neither. What goes to a file: see pace.
 	ResponseBuffer, ResponseFile int64
 
 	// ShowErrors shows the client why a request failed: development only. A page

@@ -90,7 +90,7 @@ func newApplication(c *config.App, queue int, dev bool, log *logbook) *applicati
 	}
 	a.gateway = &front.Gateway{
 		Name: a.name, Pool: a.pool,
-		NeedLength: s.needLength, FewPlaces: s.fewPlaces, DocumentRoot: s.root,
+		NeedLength: s.needLength, FewPlaces: s.fewPlaces, OnDemand: s.kind == app.WSGI, DocumentRoot: s.root,
 		External: s.kind == app.FCGI,
 		Stderr:   log.requestOutput,
 		Overdue:  a.overdue,

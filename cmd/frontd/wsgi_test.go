@@ -9,10 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,94 +33,6 @@ target = "site_app"
 path = "/"
 app = "site"
 `)...)
-}
-
-// An endless answer notes how much of it was asked for, and its end.
-const endlessApp = `
-import os
-class Endless:
-    def __init__(self):
-        self.given, self.progress = 0, os.open("progress", os.O_CREAT | os.O_WRONLY)
-    def __iter__(self):
-        return self
-    def __next__(self):
-        if self.given >= 10 << 30: raise StopIteration
-        self.given += 65536
-        os.pwrite(self.progress, b"%020d" % self.given, 0)
-        return b"x" * 65536
-    def close(self):
-        os.close(self.progress)
-        print("closed after", self.given, flush=True)
-def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "application/octet-stream")])
-    return Endless() if environ["PATH_INFO"] == "/endless" else [b"quick"]
-`
-
-// kernelHolds returns how much of an answer, in bytes, can be beyond response_buffer
-// and response_file: in the worker's socket, in the client's, and in the hands of
-// those who move it.
-func kernelHolds(t *testing.T) int {
-	const pieces = 8 * 64 << 10 // of generator, host, record, front, the kernel's last packet
-	if runtime.GOOS != "linux" {
-		return 10<<20 + pieces // nothing bounds what is not sent
-	}
-	worker, err := os.ReadFile("/proc/sys/net/core/wmem_default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(worker)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const unsent, window = 512 << 10, 64 << 10 // maxUnsent in package front; the client's before it was made small
-	return n + unsent + window + pieces
-}
-
-// TestWSGIBackpressure stops reading an answer of 10 GB: its generator is not
-// asked for more than the buffers on the way hold, and closed when the client
-// leaves.
-func TestWSGIBackpressure(t *testing.T) {
-	for _, threads := range []int{1, 2} {
-		t.Run(fmt.Sprintf("threads=%d", threads), func(t *testing.T) {
-			t.Parallel()
-			r := serveSite(t, endlessApp, fmt.Sprintf("workers = 2\nthreads = %d\nresponse_buffer = \"64KiB\"\nresponse_file = \"1MiB\"\n", threads))
-			nc := r.dial()
-			// Before the handshake's windows grow: they are in what is asked for.
-			if err := nc.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.WriteString(nc, "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-				t.Fatal(err)
-			}
-			if line, err := bufio.NewReaderSize(nc, 16).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
-				t.Fatalf("status line %q, %v", line, err)
-			}
-			// Time for gigabytes, were the generator asked for them.
-			for range 500 {
-				if a := r.get("/quick"); a.body != "quick" {
-					t.Fatalf("meanwhile: %d %q", a.status, a.body)
-				}
-			}
-			text, err := os.ReadFile(filepath.Join(r.dir, "progress"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			given, err := strconv.Atoi(string(text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			most := 64<<10 + 1<<20 + kernelHolds(t)
-			t.Logf("the generator was asked for %d bytes, %d have a place", given, most)
-			if given > most {
-				t.Errorf("the generator was asked for %d bytes, at most %d have a place", given, most)
-			}
-			nc.Close()
-			r.AwaitLine(`closed after \d+`, patience)
-			if a := r.get("/quick"); a.body != "quick" {
-				t.Errorf("afterwards: %d %q", a.status, a.body)
-			}
-		})
-	}
 }
 
 const refusingApp = `
