@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/frontd/frontd/app"
 	"github.com/frontd/frontd/fcgi"
 	"github.com/frontd/frontd/front"
 	"github.com/frontd/frontd/supervisor"
@@ -119,7 +120,7 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 	case e.Exit.Cause == supervisor.CauseStartFailed:
 		log.Debug("worker gone", said...) // its failing was told
 		return
-	case endedAsTold(e.Exit):
+	case endedAsTold(a.kind, e.Exit):
 		log.Info("worker gone", said...)
 		return
 	}
@@ -127,9 +128,16 @@ func (a *application) gone(log *slog.Logger, e supervisor.Event) {
 }
 
 // endedAsTold reports whether a worker ended well, or by the signal that asks it to:
-// many programs do nothing about that, and ours does not before it serves.
-func endedAsTold(x *supervisor.Exit) bool {
-	return x.OK() || x.Killed == "" && x.Signal == syscall.SIGTERM
+// many programs do nothing about that, and ours does not before it serves. php-cgi ends
+// with the status of the last script that it ran, which is 255 after a fatal error.
+func endedAsTold(kind app.Kind, x *supervisor.Exit) bool {
+	switch {
+	case x.OK():
+		return true
+	case x.Signal != 0:
+		return x.Killed == "" && x.Signal == syscall.SIGTERM
+	}
+	return kind == app.PHP && x.Code > 0 && x.Cause != supervisor.CauseExit && !x.Lost
 }
 
 // templateGone tells of the end of the process that workers are forked from.
@@ -173,7 +181,7 @@ const maxFlightsLogged = 5
 // took nothing away.
 func (a *application) flights(pid int, x *supervisor.Exit) []front.Flight {
 	list := a.gateway.Lost(pid)
-	if endedAsTold(x) && x.Cause != supervisor.CauseExit {
+	if endedAsTold(a.kind, x) && x.Cause != supervisor.CauseExit {
 		list = nil
 	}
 	for _, f := range a.gateway.InFlight() {

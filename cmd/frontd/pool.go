@@ -245,7 +245,7 @@ func (p *pool) event(e supervisor.Event) {
 		p.incidents.gone(p.name, p.policy, e, 0, nil)
 		switch {
 		case e.Exit.Cause == supervisor.CauseStartFailed: // its failing was told
-		case endedAsTold(e.Exit):
+		case endedAsTold(app.Kind(p.kind), e.Exit):
 			log.Info("worker gone", "exit", e.Exit.String())
 		default:
 			log.Warn("worker gone", "exit", e.Exit.String())

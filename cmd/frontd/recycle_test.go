@@ -78,3 +78,28 @@ func TestRecycleByMemoryAndAge(t *testing.T) {
 		})
 	}
 }
+
+// php-cgi ends with 255 when it is asked to, if its last script failed: no news.
+func TestRecyclePHPAfterFatal(t *testing.T) {
+	t.Parallel()
+	counterpart.Find(t, "php-cgi")
+	dir := counterpart.Dir(t)
+	write(t, filepath.Join(dir, "php", "index.php"), `<?php no_such_function();`)
+	r := serve(t, dir, configure(t, dir, jsonLog+`
+[app.php]
+kind = "php"
+target = "php"
+workers = 1
+recycle = { requests = 1 }
+[[route]]
+app = "php"
+`)...)
+	r.awaitServing("php", 1)
+	if a := r.get("/"); a.status != http.StatusInternalServerError {
+		t.Errorf("status %d, want 500", a.status)
+	}
+	r.AwaitLine(`"msg":"worker gone".*"exit":"exit status 255`, patience)
+	if n := r.Count(`"level":"WARN","msg":"worker gone"`); n > 0 {
+		t.Error("its end was told as a warning")
+	}
+}
