@@ -57,47 +57,54 @@ func LoadCertificates(files []CertificateFiles, log *slog.Logger) (*Certificates
 func (c *Certificates) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.load(c.look())
+	return c.again(look(c.files))
 }
 
-// Use loads other pairs, from other files, in the place of the present ones, or
-// the same ones anew. On an error the old ones stay, and their files are followed.
-func (c *Certificates) Use(files []CertificateFiles) error {
+// Prepare loads other pairs, from other files, or the present ones anew. Until use
+// is called the old ones stay in force, and their files are followed.
+func (c *Certificates) Prepare(files []CertificateFiles) (use func(), err error) {
 	if len(files) == 0 {
-		return errors.New("load certificates: none given")
+		return nil, errors.New("load certificates: none given")
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	before, stamp := c.files, c.stamp
-	c.files = files
-	if err := c.load(c.look()); err != nil {
-		c.files, c.stamp = before, stamp
-		return err
+	stamp := look(files)
+	loaded, err := load(files)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.files, c.stamp = files, stamp
+		c.current.Store(&loaded)
+	}, nil
 }
 
-func (c *Certificates) load(stamp []fileStamp) error {
+// again loads the files that are in use.
+func (c *Certificates) again(stamp []fileStamp) error {
 	c.stamp = stamp // even of a broken pair: it is told once
-	loaded := make([]tls.Certificate, 0, len(c.files))
+	loaded, err := load(c.files)
+	if err == nil {
+		c.current.Store(&loaded)
+	}
+	return err
+}
+
+func load(files []CertificateFiles) ([]tls.Certificate, error) {
+	loaded := make([]tls.Certificate, 0, len(files))
 	var errs []error
-	for _, f := range c.files {
+	for _, f := range files {
 		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("load certificate %s: %w", f.Cert, err))
 		}
 		loaded = append(loaded, pair)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	c.current.Store(&loaded)
-	return nil
+	return loaded, errors.Join(errs...)
 }
 
-func (c *Certificates) look() []fileStamp {
+func look(files []CertificateFiles) []fileStamp {
 	var stamp []fileStamp
-	for _, f := range c.files {
+	for _, f := range files {
 		for _, name := range [...]string{f.Cert, f.Key} {
 			var s fileStamp // zero: not there, which is a change as well
 			if info, err := os.Stat(name); err == nil {
@@ -119,7 +126,7 @@ func (c *Certificates) follow(now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stamp := c.look()
+	stamp := look(c.files)
 	same := true
 	for i := range stamp {
 		same = same && stamp[i].size == c.stamp[i].size && stamp[i].mtime.Equal(c.stamp[i].mtime)
@@ -127,7 +134,7 @@ func (c *Certificates) follow(now time.Time) {
 	if same {
 		return
 	}
-	if err := c.load(stamp); err != nil {
+	if err := c.again(stamp); err != nil {
 		c.log.Error("new certificate not usable, the old one stays", "error", err)
 		return
 	}

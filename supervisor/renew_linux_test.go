@@ -47,6 +47,51 @@ func TestNoneServesBeforeAllAreReady(t *testing.T) {
 	}
 }
 
+// A worker of one group that ends between Prepare and TakeOver keeps those of the
+// others from serving.
+func TestTakeOverOfSeveralIsAllOrNothing(t *testing.T) {
+	blog := childSpec(t, 1, "serve")
+	shop := blog
+	shop.Name = "shop"
+	s, g, r := start(t, Options{}, blog)
+	h, err := s.Start(shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wantEvents("they come up", EventReady, 2)
+	before := append(addrs(g), addrs(h)...)
+	var changes []*Change
+	for g, spec := range map[*Group]Spec{g: blog, h: shop} {
+		c, err := g.Prepare(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes = append(changes, c)
+	}
+	syscall.Kill(changes[1].fresh[0].look().Worker.PID, syscall.SIGKILL)
+	r.wantEvents("a new one ends", EventGone, 1)
+	err = TakeOver(changes...)
+	if err == nil || !strings.Contains(err.Error(), "the old workers stay") {
+		t.Errorf("TakeOver: %v", err)
+	}
+	for _, c := range changes {
+		c.Abort()
+	}
+	if after := append(addrs(g), addrs(h)...); !slices.Equal(after, before) {
+		t.Errorf("after it %q, before %q", after, before)
+	}
+	for _, e := range r.events {
+		if e.Kind == EventReady && e.Worker.Generation > 1 {
+			t.Errorf("%v took over", e.Worker)
+		}
+	}
+	for g, spec := range map[*Group]Spec{g: blog, h: shop} {
+		if err := g.Replace(t.Context(), spec); err != nil {
+			t.Errorf("the next change: %v", err)
+		}
+	}
+}
+
 func TestAbort(t *testing.T) {
 	spec := childSpec(t, 2, "serve")
 	_, g, r := start(t, Options{}, spec)

@@ -97,17 +97,45 @@ func (c *Change) Abort() {
 // TakeOver has the new workers serve, beside the old ones. If one has ended
 // since Prepare it is as if Prepare had failed, and the Change has ended.
 func (c *Change) TakeOver() error {
-	g := c.g
-	if err := c.trial.takeOver(c.fresh); err != nil {
-		c.end()
-		return fmt.Errorf("app %q: not replaced, the old workers stay: %w", g.name, err)
+	err := TakeOver(c)
+	if err != nil {
+		c.Abort()
 	}
+	return err
+}
+
+// TakeOver has the new workers of several changes serve, each beside the old
+// ones of its group: of all, or of none if one has ended since Prepare. What has
+// not taken over is still to be aborted.
+func TakeOver(changes ...*Change) error {
+	trials := make([]*trial, len(changes))
+	for i, c := range changes {
+		trials[i] = c.trial
+	}
+	if !pass(trials) {
+		var errs []error
+		for _, c := range changes {
+			if err := c.trial.spoilt(); err != nil {
+				errs = append(errs, fmt.Errorf("app %q: not replaced, the old workers stay: %w", c.g.name, err))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	for _, c := range changes {
+		c.takeOver()
+	}
+	return nil
+}
+
+// takeOver is for a trial that was stood.
+func (c *Change) takeOver() {
+	g := c.g
+	awaitTaken(c.fresh)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.before, g.plan = g.plan, c.next
 	g.outdate(c.before) // it may have had no workers
 	g.serving = append(slices.Clip(g.serving), c.fresh...)
-	return nil
 }
 
 // leave has as many old ones go as new ones have taken over, all of them if

@@ -48,15 +48,29 @@ func (t *trial) pending() <-chan struct{} {
 	return t.passed
 }
 
-// pass ends the trial. After it returned nil, a worker that ends is followed
-// by another; before, it is not, and pass returns why it ended.
-func (t *trial) pass() error {
+// pass ends the trials of several changes, of all or of none. After it returned
+// true, a worker that ends is followed by another; before, it is not, and the
+// trial's err says why it ended.
+func pass(trials []*trial) bool {
+	stood := true
+	for _, t := range trials {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		stood = stood && t.err == nil
+	}
+	for _, t := range trials {
+		if stood && !t.over {
+			t.over = true
+			close(t.passed)
+		}
+	}
+	return stood
+}
+
+// spoilt says why a trial was not stood.
+func (t *trial) spoilt() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err == nil && !t.over {
-		t.over = true
-		close(t.passed)
-	}
 	return t.err
 }
 
@@ -86,20 +100,22 @@ func (g *Group) await(ctx context.Context, t *trial, fresh []*slot) error {
 			return ctx.Err()
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.err
+	return t.spoilt()
 }
 
 // takeOver lets those that have stood their trial serve, and returns when
 // they are known to. If one has ended meanwhile, all are killed.
 func (t *trial) takeOver(fresh []*slot) error {
-	if err := t.pass(); err != nil {
+	if !pass([]*trial{t}) {
 		haltAll(fresh)
-		return err
+		return t.spoilt()
 	}
+	awaitTaken(fresh)
+	return nil
+}
+
+func awaitTaken(fresh []*slot) {
 	for _, s := range fresh {
 		<-s.taken
 	}
-	return nil
 }

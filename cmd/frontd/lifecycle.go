@@ -155,6 +155,8 @@ func (d *daemon) reloadLogged(ctx context.Context) (reloadReport, error) {
 		d.log.Warn("reloaded", "note", err)
 	case errors.Is(err, errHandedOver):
 		d.log.Info("not reloaded here", "note", err)
+	case errors.Is(err, errInForce):
+		d.log.Error("reloaded, but not all went well", "error", err)
 	case err != nil:
 		d.log.Error("reload failed, what served before still serves", "error", err)
 	default:

@@ -50,18 +50,24 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	}
 	s.enlist()
 	next, err := d.chain(c)
+	useCerts := func() {}
 	if err == nil && certs != nil && hasTLS(c) {
-		if err = certs.Use(certificateFiles(c)); err != nil {
-			next.roots.close()
-		}
+		useCerts, err = certs.Prepare(certificateFiles(c))
+	}
+	if err == nil {
+		err = s.takeOver()
 	}
 	if err != nil {
+		if next != nil {
+			next.roots.close()
+		}
 		s.abort(ctx)
 		doors.abort()
 		numbers.abort()
 		return report, err
 	}
-	err = errors.Join(s.takeOver(), d.incidents.telling.replace(heralds))
+	useCerts()
+	err = d.incidents.telling.replace(heralds)
 	before := d.enforce(next)
 	doors.enforce(c.Server.ShutdownTimeout)
 	numbers.enforce()
@@ -86,8 +92,14 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	}
 	d.doubt(c)
 	report.Waits, report.Rescaled = waitingIn(d.first, c), s.rescaled()
-	return report, errors.Join(err, s.finish(ctx), d.retireAll(ctx, stale, before))
+	if err = errors.Join(err, s.finish(ctx), d.retireAll(ctx, stale, before)); err != nil {
+		err = fmt.Errorf("%w: %w", errInForce, err)
+	}
+	return report, err
 }
+
+// errInForce is of a reload that was one, and of which not all went well.
+var errInForce = errors.New("the new configuration is in force, but for this")
 
 // A succession is the applications of a new configuration, ready to take over
 // from those of the old one.
@@ -105,7 +117,6 @@ type step struct {
 	fresh  bool               // it was not there before
 	old    *application       // that of the same name which it replaces; nil: none
 	scaled *config.App        // what it had, where scale had changed its number of workers; else nil
-	failed bool
 }
 
 // prepareApps starts the new workers of every application, a few applications at
@@ -206,22 +217,29 @@ func (s *succession) abort(ctx context.Context) {
 	}
 }
 
-// takeOver has the new workers serve beside the old.
+// takeOver has the new workers serve beside the old, of all applications or of
+// none: a worker may have ended since it was ready.
 func (s *succession) takeOver() error {
-	var errs []error
+	var changes []*supervisor.Change
 	for _, st := range s.steps {
-		errs = append(errs, st.takeOver())
+		if st.change != nil {
+			changes = append(changes, st.change)
+		}
 	}
-	return errors.Join(errs...)
+	if err := supervisor.TakeOver(changes...); err != nil {
+		return err
+	}
+	for _, st := range s.steps {
+		st.app.adopt(st.next)
+	}
+	return nil
 }
 
+// takeOver is for one application alone.
 func (st *step) takeOver() error {
-	if st.change != nil {
-		if err := st.change.TakeOver(); err != nil {
-			st.failed = true
-			_, undo := st.app.log.outputs.use(st.app.name, st.output)
-			return errors.Join(err, undo)
-		}
+	if err := st.change.TakeOver(); err != nil {
+		_, undo := st.app.log.outputs.use(st.app.name, st.output)
+		return errors.Join(err, undo)
 	}
 	st.app.adopt(st.next)
 	return nil
@@ -232,7 +250,7 @@ func (s *succession) finish(ctx context.Context) error {
 	errs := make([]error, len(s.steps))
 	var wg sync.WaitGroup
 	for i, st := range s.steps {
-		if st.change != nil && !st.failed {
+		if st.change != nil {
 			wg.Go(func() { errs[i] = st.change.Finish(ctx) }) // waited for below
 		}
 	}

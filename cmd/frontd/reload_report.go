@@ -20,7 +20,7 @@ type reloadReport struct {
 func (s *succession) rescaled() []string {
 	var list []string
 	for _, st := range s.steps {
-		if st.scaled == nil || st.failed {
+		if st.scaled == nil {
 			continue
 		}
 		st.app.mu.Lock()

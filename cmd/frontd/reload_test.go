@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,6 +129,65 @@ func TestReload(t *testing.T) {
 	is("/hello", "second")
 	counterpart.Await(t, "the end of the demo's worker", patience, func() error { return alivePIDs(demo) })
 	l.clean(t, "GET")
+}
+
+// A worker that ends when it was ready, while another application's is not yet, has
+// the reload refused, and whole: nothing of the new configuration is in force.
+func TestReloadLosesAWorkerBeforeItServes(t *testing.T) {
+	t.Parallel()
+	counterpart.Find(t, "python3")
+	dir := counterpart.Dir(t)
+	write(t, filepath.Join(dir, "app.py"), `
+import os
+def app(environ, start_response):
+    with open("asked.new", "w") as f:
+        f.write(str(os.getpid()))
+    os.rename("asked.new", "asked")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"version 1"]
+`)
+	write(t, filepath.Join(dir, "other.py"), "import os, time\nwhile os.path.exists('hold'): time.sleep(0.01)\n"+goodPython)
+	text := jsonLog + strings.Replace(wsgiApp(1), "workers", "ready = \"/\"\nworkers", 1) +
+		"[app.other]\nkind = \"wsgi\"\ntarget = \"other:app\"\nworkers = 1\n[[route]]\npath = \"/other\"\napp = \"other\"\n"
+	text = strings.Replace(text, "path = \"/\"\n", "path = \"= /\"\n", 1)
+	r := serve(t, dir, configure(t, dir, text)...)
+	first, other := r.awaitServing("app", 1), r.awaitServing("other", 1)
+
+	write(t, filepath.Join(dir, "hold"), "")
+	os.Remove(filepath.Join(dir, "asked"))
+	configure(t, dir, text+"[[route]]\npath = \"= /new\"\napp = \"app\"\n")
+	mark := r.Mark()
+	r.Signal(syscall.SIGHUP)
+	counterpart.Await(t, "the new worker's first request", patience, func() error {
+		said, err := os.ReadFile(filepath.Join(dir, "asked"))
+		if err != nil {
+			return err
+		}
+		pid, err := strconv.Atoi(string(said))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return err
+	})
+	r.AwaitLineAfter(mark, `"msg":"worker gone".*killed by signal 9|"msg":"worker did not start".*killed by signal 9`, patience)
+	if err := os.Remove(filepath.Join(dir, "hold")); err != nil {
+		t.Fatal(err)
+	}
+	r.AwaitLineAfter(mark, `"msg":"reload failed.*the old workers stay`, patience)
+	if a := r.get("/new"); a.status != http.StatusNotFound {
+		t.Errorf("a route of the refused configuration: %d", a.status)
+	}
+	for app, before := range map[string][]int{"app": first, "other": other} {
+		if now := r.awaitServing(app, 1); !slices.Equal(now, before) {
+			t.Errorf("%s has %v, before %v", app, now, before)
+		}
+	}
+	mark = r.Mark()
+	r.Signal(syscall.SIGHUP)
+	r.AwaitLineAfter(mark, `"msg":"reloaded"`, patience)
+	if a := r.get("/new"); a.status != http.StatusOK {
+		t.Errorf("after the next reload: %d", a.status)
+	}
 }
 
 // A reload leaves connections alone: one that is kept brings its next request,
