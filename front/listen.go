@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -77,6 +78,9 @@ func (t *tlsListener) handshake(c net.Conn) {
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
 		t.config.Log.Debug("TLS handshake failed", "remote", c.RemoteAddr().String(), "error", err)
+		if speaksHTTP(err) {
+			t.refusePlain(c)
+		}
 		c.Close()
 		return
 	}
@@ -89,6 +93,42 @@ func (t *tlsListener) handshake(c net.Conn) {
 	case <-t.ctx.Done():
 		tc.Close()
 	}
+}
+
+// plainRefusal answers who speaks HTTP without TLS where TLS is spoken.
+const plainRefusal = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+	"Content-Length: 64\r\nConnection: close\r\n\r\n" + plainRefusalPage
+
+const plainRefusalPage = "400 Bad Request\nRefused: TLS is spoken here. Ask with https://.\n"
+
+// speaksHTTP says whether a handshake failed because its first bytes, which TLS
+// has none of in ASCII, are those of a method.
+func speaksHTTP(err error) bool {
+	var first tls.RecordHeaderError
+	if !errors.As(err, &first) || first.Conn == nil {
+		return false
+	}
+	for _, c := range first.RecordHeader[:len("GET")] {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
+// refusePlain says so where a connection that just ends would look like a broken server.
+func (t *tlsListener) refusePlain(nc net.Conn) {
+	c := newConn(nc, 0, nil)
+	c.refused.Store(true)
+	stop := context.AfterFunc(t.ctx, func() { nc.Close() })
+	defer stop()
+	if c.SetWriteDeadline(time.Now().Add(refusalTimeout)) == nil {
+		_, _ = io.WriteString(c, plainRefusal) // it is closed next, whether this arrives or not
+	}
+	if t.config.Refusal != nil {
+		t.config.Refusal(Refusal{Remote: nc.RemoteAddr(), Cause: BadRequest, Detail: "HTTP without TLS", Bytes: int64(len(plainRefusalPage))})
+	}
+	c.Close() // which lingers
 }
 
 func (t *tlsListener) Accept() (net.Conn, error) {

@@ -190,3 +190,40 @@ func TestServerOnTLS(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 }
+
+// Who asks by http:// where TLS is spoken is told so, and the log has it. What is
+// neither is closed without a word.
+func TestPlainHTTPAtTLS(t *testing.T) {
+	certs, err := LoadCertificates([]CertificateFiles{certify(t, t.TempDir(), "localhost", time.Now())}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		why, raw string
+		want     []int
+	}{
+		{"a request", get, []int{400}},
+		{"a large one", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("x", 200000), []int{400}},
+		{"a method of its own", "FOO" + strings.TrimPrefix(get, "GET"), []int{400}},
+		{"nothing that is known", "\x01\x02\x03\x04\x05\x06\x07", nil},
+		{"nothing at all", "", nil},
+	} {
+		for _, size := range []int{1 << 20, 7} {
+			if size < len(c.raw)>>10 {
+				continue // the whole of it takes no part in the test
+			}
+			openOne(t, Config{}, ServerConfig{TLS: certs.Config()}, ok, func(d *door) {
+				answer := d.talk(c.raw, size)
+				if got := statuses(t, answer); !slices.Equal(got, c.want) {
+					t.Errorf("%s, %d bytes a write: answers %v, want %v", c.why, size, got, c.want)
+				}
+				if c.want != nil && !strings.Contains(answer, "https://") {
+					t.Errorf("%s: %q does not tell what to do", c.why, answer)
+				}
+				if len(d.refusals) != len(c.want) || len(d.refusals) > 0 && (d.refusals[0].Cause != BadRequest || d.refusals[0].Remote == nil) {
+					t.Errorf("%s: told of %+v", c.why, d.refusals)
+				}
+			})
+		}
+	}
+}
