@@ -155,7 +155,7 @@ func (f *Folder) find(mount string, x *Exchange) (Resource, error) {
 		}
 	}
 	if f.Controller != "" && f.isFile(f.Controller) {
-		if !f.hasEnding(f.Controller) && !f.isSource(f.Controller) {
+		if !f.hasEnding(f.Controller) && !f.IsSource(f.Controller) {
 			return Resource{DocumentRoot: f.dir, File: f.Controller}, nil
 		}
 		res, err := f.program(mount, "/"+f.Controller, "", none)
@@ -206,7 +206,7 @@ func (f *Folder) whole(mount, route string, none error) (Resource, error) {
 		return Resource{}, errIsFolder
 	case info.IsDir():
 		return f.index(mount, name, none)
-	case info.Mode().IsRegular() && !wantDir && !f.isSource(name):
+	case info.Mode().IsRegular() && !wantDir && !f.IsSource(name):
 		return Resource{DocumentRoot: f.dir, File: name}, nil
 	}
 	return Resource{}, nil
@@ -219,7 +219,7 @@ func (f *Folder) index(mount, folder string, none error) (Resource, error) {
 		case !f.isFile(name):
 		case f.hasEnding(name):
 			return f.program(mount, path.Join("/", name), "", none)
-		case !f.isSource(name):
+		case !f.IsSource(name):
 			return Resource{DocumentRoot: f.dir, File: name}, nil
 		}
 	}
@@ -244,9 +244,9 @@ func (f *Folder) isFile(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// isSource says whether a file may hold a program's text, which must not be
+// IsSource says whether a file may hold a program's text, which must not be
 // shown: in any case, and the copies that editors and interpreters leave of it.
-func (f *Folder) isSource(name string) bool {
+func (f *Folder) IsSource(name string) bool {
 	base := strings.ToLower(path.Base(name))
 	return slices.ContainsFunc(f.sources, func(part string) bool { return strings.Contains(base, part) })
 }

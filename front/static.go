@@ -30,6 +30,10 @@ type Static struct {
 	// Next, if not nil, answers what no file does: paths that have none, and
 	// methods other than GET and HEAD (nginx: try_files $uri @app).
 	Next http.Handler
+	// Source, if not nil, says of the name of a file whether it may hold the text of a
+	// program of Next's, as Folder.IsSource does: such a file is never sent, Next
+	// answers.
+	Source func(name string) bool
 	// Precompressed are the encodings whose files may lie beside a file, "br",
 	// "zstd" and "gzip", the preferred one first.
 	Precompressed []string
@@ -71,6 +75,8 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		s.missing(w, r, err)
+	case !info.IsDir() && s.isSource(name):
+		s.Next.ServeHTTP(w, r)
 	case info.IsDir() && s.Next != nil && !s.Listing && s.indexOf(name) == "":
 		s.Next.ServeHTTP(w, r) // with or without its slash, the folder has no page
 	case info.IsDir() && !strings.HasSuffix(x.Path, "/"):
@@ -88,7 +94,7 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // there is one and it is not the reading that failed.
 func (s *Static) missing(w http.ResponseWriter, r *http.Request, err error) {
 	switch none := fileCause(err) == NotFound; {
-	case none && s.Fallback != "":
+	case none && s.Fallback != "" && !s.isSource(s.Fallback):
 		s.serveFile(w, r, s.Fallback)
 	case none && s.Next != nil:
 		s.Next.ServeHTTP(w, r)
@@ -105,11 +111,15 @@ func (s *Static) indexOf(folder string) string {
 	}
 	for _, file := range index {
 		file = path.Join(folder, file)
-		if info, err := s.root.Stat(file); err == nil && info.Mode().IsRegular() {
+		if info, err := s.root.Stat(file); err == nil && info.Mode().IsRegular() && !s.isSource(file) {
 			return file
 		}
 	}
 	return ""
+}
+
+func (s *Static) isSource(name string) bool {
+	return s.Next != nil && s.Source != nil && s.Source(name)
 }
 
 func (s *Static) serveFolder(w http.ResponseWriter, r *http.Request, name string) {

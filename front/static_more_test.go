@@ -192,3 +192,23 @@ func TestStaticBeforeAnApplication(t *testing.T) {
 		t.Errorf("a folder with an index: %d %v", w.Code, w.Header())
 	}
 }
+
+// Before an application that runs files of the same folder, their text is never sent.
+func TestFilesBeforePrograms(t *testing.T) {
+	dir := t.TempDir()
+	mustWrite(t, dir, map[string]string{"a.php": "<?php", "sub/index.php": "<?php", "a.PHTML": "<?php", "b.php.bak": "<?php", "c.css": "css"})
+	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("next")) })
+	programs := mustMake[*Folder](t)(NewPHP(dir, "index.php", next))
+	t.Cleanup(func() { programs.Close() })
+	s := staticFor(t, dir, func(s *Static) {
+		s.Next, s.Source, s.Index, s.Fallback = next, programs.IsSource, []string{"index.php"}, "a.php"
+	})
+	for target, want := range map[string]string{
+		"/a.php": "next", "/a.php/x": "next", "/sub/": "next", "/sub/index.php": "next", "/a.PHTML": "next", "/b.php.bak": "next",
+		"/none": "next", "/c.css": "css",
+	} {
+		if w := at(s, "GET", target, nil); w.Code != 200 || w.Body.String() != want {
+			t.Errorf("%s: %d %q, want %q", target, w.Code, w.Body, want)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -146,7 +145,7 @@ func hostedApp(c *config.App) app.App {
 
 // handler is what a route to this application serves with; fallback is for paths
 // without a file. The closer, if not nil, ends it.
-func (a *application) handler(c *config.App, fallback string) (http.Handler, io.Closer, error) {
+func (a *application) handler(c *config.App, fallback string) (http.Handler, *front.Folder, error) {
 	root := docroot(c)
 	if root == "" || c.Folder != "" { // of a folder, a stage before has found it
 		return a.gateway, nil, nil

@@ -161,3 +161,40 @@ cache = { max_age = "1h" }
 		t.Errorf("%d workers for what is no file", n)
 	}
 }
+
+// With root, which has a folder's files come first, programs still run: their text
+// holds passwords.
+func TestRootBeforePrograms(t *testing.T) {
+	t.Parallel()
+	counterpart.Find(t, "php-cgi")
+	dir := counterpart.Dir(t)
+	write(t, filepath.Join(dir, "site", "index.php"), `<?php echo "front ", $_SERVER["REQUEST_URI"];`)
+	write(t, filepath.Join(dir, "site", "config.php"), `<?php $password = "secret"; echo "run";`)
+	write(t, filepath.Join(dir, "site", "style.css"), "body {}\n")
+	r := serve(t, dir, configure(t, dir, `
+[server]
+listen = ["127.0.0.1:0"]
+[app.php]
+kind = "php"
+target = "site"
+workers = 1
+[app.mixed]
+kind = "folder"
+target = "site"
+workers = 1
+[[route]]
+path = "/mixed/"
+app = "mixed"
+root = "site"
+[[route]]
+app = "php"
+root = "site"
+index = ["index.php", "index.html"]
+`)...)
+	for _, base := range []string{"", "/mixed"} {
+		r.expect(base+"/config.php", 200, "run")
+		r.expect(base+"/", 200, "front "+base+"/")
+		r.expect(base+"/style.css", 200, "body {}")
+	}
+	r.expect("/pretty", 200, "front /pretty")
+}

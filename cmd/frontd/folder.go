@@ -102,7 +102,7 @@ func hosted(c *config.Config) []*config.App {
 }
 
 // folderRoute completes a route to a folder.
-func (d *daemon) folderRoute(c *config.Config, rc *config.Route, rt front.Route, roots *folders) (front.Route, error) {
+func (d *daemon) folderRoute(c *config.Config, rc *config.Route, rt front.Route, roots *folders) (front.Route, *front.Folder, error) {
 	folder := c.App(rc.App)
 	rt.Settings = settings(c, c.Limits(rc), folder.Body == "spool", d.dev)
 	programs := map[string]http.Handler{}
@@ -122,11 +122,11 @@ func (d *daemon) folderRoute(c *config.Config, rc *config.Route, rt front.Route,
 		Controller: fallback, Mounted: words[path.Ext(fallback)] != string(config.KindPHP),
 	})
 	if err != nil {
-		return rt, err
+		return rt, nil, err
 	}
 	*roots = append(*roots, files)
 	rt.Handler = files
-	return rt, nil
+	return rt, files, nil
 }
 
 // partHandler runs a folder's files of one kind, or says why nobody can.

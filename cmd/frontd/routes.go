@@ -117,17 +117,18 @@ func (d *daemon) routeOf(c *config.Config, rc *config.Route, roots *folders) (fr
 		if rc.Root == "" {
 			return rt, nil // it redirects or returns
 		}
-		return filesRoute(rc, rt, roots)
+		return filesRoute(rc, rt, roots, nil)
 	}
-	rt, err := d.appRoute(c, rc, rt, roots)
+	rt, programs, err := d.appRoute(c, rc, rt, roots)
 	if err != nil || rc.Root == "" {
 		return rt, err
 	}
-	return filesRoute(rc, rt, roots)
+	return filesRoute(rc, rt, roots, programs)
 }
 
-// appRoute completes a route to an application.
-func (d *daemon) appRoute(c *config.Config, rc *config.Route, rt front.Route, roots *folders) (front.Route, error) {
+// appRoute completes a route to an application. The folder is that whose programs it
+// runs, nil if it finds its way by itself.
+func (d *daemon) appRoute(c *config.Config, rc *config.Route, rt front.Route, roots *folders) (front.Route, *front.Folder, error) {
 	ac := c.App(rc.App)
 	if ac.Kind == config.KindFolder {
 		return d.folderRoute(c, rc, rt, roots)
@@ -140,17 +141,22 @@ func (d *daemon) appRoute(c *config.Config, rc *config.Route, rt front.Route, ro
 		*roots = append(*roots, root)
 	}
 	rt.Handler = a.draft.gate(h)
-	return rt, err
+	return rt, root, err
 }
 
-// filesRoute puts a route's files before its application, if it has one.
-func filesRoute(rc *config.Route, rt front.Route, roots *folders) (front.Route, error) {
+// filesRoute puts a route's files before its application, if it has one. The text of
+// its programs is no file to send: whoever names the folder of a PHP site as root, as
+// uWSGI's check-static and others have it, would publish its passwords.
+func filesRoute(rc *config.Route, rt front.Route, roots *folders, programs *front.Folder) (front.Route, error) {
 	files, err := roots.open(rc.Root, filePrefix(rc.Path))
 	if err != nil {
 		return rt, err
 	}
 	setFiles(files, rc)
 	files.Next = rt.Handler
+	if programs != nil {
+		files.Source = programs.IsSource
+	}
 	rt.Handler = files
 	return rt, nil
 }
