@@ -63,7 +63,7 @@ type daemon struct {
 	numbers *numbersServer // nil: no [metrics]
 
 	control *controlServer
-	serving sync.WaitGroup
+	serving errands
 	failed  chan error // a door's Serve ended although nobody closed it
 }
 

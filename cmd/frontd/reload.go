@@ -22,6 +22,9 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	if d.fate.Load() == fateHandedOver {
 		return report, errHandedOver
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(d.life, func() { cancel(errStops) })() // whoever asked waits no longer
 	c, err := d.load()
 	if err != nil {
 		return report, err
@@ -44,6 +47,9 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	}
 	s, err := d.prepareApps(ctx, c)
 	if err != nil {
+		if d.life.Err() != nil {
+			err = fmt.Errorf("%w: %w", errStops, err)
+		}
 		doors.abort()
 		numbers.abort()
 		return report, err
@@ -53,6 +59,9 @@ func (d *daemon) reload(ctx context.Context) (report reloadReport, err error) {
 	useCerts := func() {}
 	if err == nil && certs != nil && hasTLS(c) {
 		useCerts, err = certs.Prepare(certificateFiles(c))
+	}
+	if err == nil {
+		err = context.Cause(ctx)
 	}
 	if err == nil {
 		err = s.takeOver()
