@@ -3,6 +3,7 @@ package front
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ import (
 // Frames of HTTP/2 as a hostile client makes them (RFC 9113 §6), by hand: a
 // library would not send most of these.
 const (
+	h2Data         = 0x0
 	h2Headers      = 0x1
 	h2Reset        = 0x3
 	h2Settings     = 0x4
@@ -122,6 +124,43 @@ func h2Request(path string) []byte {
 		b = append(b, f[1]...)
 	}
 	return b
+}
+
+// h2Fields are literals of any length that nobody remembers.
+func h2Fields(fields ...string) (block []byte) {
+	for i, text := range fields {
+		if i%2 == 0 {
+			block = append(block, 0)
+		}
+		n := len(text)
+		if n < 127 { // RFC 7541 §5.1
+			block = append(block, byte(n))
+		} else {
+			block = append(block, 127)
+			for n -= 127; n >= 128; n >>= 7 {
+				block = append(block, byte(n)|128)
+			}
+			block = append(block, byte(n))
+		}
+		block = append(block, text...)
+	}
+	return block
+}
+
+// open sends a request's head in as many frames as it takes (§6.10), and its body if it has one.
+func (c *h2Client) open(stream uint32, block []byte, body string) {
+	kind, flags := byte(h2Headers), byte(h2EndStream)
+	if body != "" {
+		flags = 0
+	}
+	for ; len(block) > 1<<14; kind, flags = h2Continuation, 0 {
+		c.send(kind, flags, stream, block[:1<<14])
+		block = block[1<<14:]
+	}
+	c.send(kind, flags|h2EndHeaders, stream, block)
+	if body != "" {
+		c.send(h2Data, h2EndStream, stream, []byte(body))
+	}
 }
 
 // await returns the next frame of one of these kinds for the stream, and false at the connection's end.
@@ -241,6 +280,85 @@ func TestHeaderBomb(t *testing.T) { // H12
 	})
 	if n := served.Load(); n != 1 {
 		t.Errorf("%d requests were served, want the next one only", n)
+	}
+}
+
+// What RFC 9113 calls malformed and net/http lets through is refused, and what is
+// too large told; the connection lives on.
+func TestHostileHeadsInHTTP2(t *testing.T) { // 4A, H12
+	with := func(fields ...string) []byte { return append(h2Request("/"), h2Fields(fields...)...) }
+	to := func(authority, path string, fields ...string) []byte {
+		block := h2Fields(":method", "GET", ":scheme", "https", ":path", path)
+		if authority != "" {
+			block = append(block, h2Fields(":authority", authority)...)
+		}
+		return append(block, h2Fields(fields...)...)
+	}
+	many := func(n, size int) []byte {
+		block := h2Request("/")
+		for i := range n {
+			block = append(block, h2Fields(fmt.Sprintf("x-%d", i), strings.Repeat("v", size))...)
+		}
+		return block
+	}
+	for _, c := range []struct {
+		why   string
+		block []byte
+		body  string
+		want  Cause
+	}{
+		{"a good one", with("x", "y"), "", ""},
+		{"Host as the authority", to("A:443", "/", "host", "a"), "", ""},
+		{"Host alone", to("", "/", "host", "a"), "", ""},
+		{"a path with a query", to("a", "/b?c=%20"), "", ""},
+		{"one length", with("content-length", "1"), "b", ""},
+		{"another Host", with("host", "b"), "", BadRequest},
+		{"two Host", to("", "/", "host", "a", "host", "b"), "", BadRequest},
+		{"absolute form", to("a", "http://b/x"), "", BadRequest},
+		{"space in the path", to("a", "/a b"), "", BadRequest},
+		{"space in the query", to("a", "/a?b c"), "", BadRequest},
+		{"two lengths", with("content-length", "1", "content-length", "2"), "b", BadRequest},
+		{"two types", with("content-type", "a/b", "content-type", "c/d"), "b", BadRequest},
+		{"request line for a method", h2Fields(":method", "GET /x HTTP/1.1", ":scheme", "https", ":authority", "a", ":path", "/"), "", BadRequest},
+		{"as much as may be", many(60, 1000), "", ""},
+		{"head over 64 KiB", many(70, 1000), "", HeadTooLarge},
+		{"head near 128 KiB", many(99, 1200), "", HeadTooLarge},
+		{"fields over 100", many(101, 1), "", HeadTooLarge},
+		{"field over 16 KiB", with("x", strings.Repeat("v", 17000)), "", HeadTooLarge},
+		{"target over 8 KiB", to("a", "/"+strings.Repeat("a", 9000)), "", TargetTooLong},
+	} {
+		openHTTP2(t, Config{}, 0, func(w http.ResponseWriter, r *http.Request) {
+			if host := r.Header["Host"]; host != nil || r.Host == "" {
+				t.Errorf("%s: host %q, with the fields %q", c.why, r.Host, host)
+			}
+			io.Copy(w, r.Body)
+		}, func(d *door) {
+			client := d.http2("")
+			client.open(1, c.block, c.body)
+			if f, ok := client.await(1, h2Headers, h2Reset); !ok || f.kind != h2Headers {
+				t.Errorf("%s: no answer, last %+v", c.why, f)
+			}
+			client.get(3, "/next")
+			if _, ok := client.await(3, h2Headers); !ok {
+				t.Errorf("%s: no answer to the next request", c.why)
+			}
+			synctest.Wait() // the handlers have returned
+			d.mu.Lock()
+			if len(d.seen) != 2 {
+				t.Errorf("%s: recorded %d requests", c.why, len(d.seen))
+			}
+			for _, x := range d.seen { // in either order
+				want := c.want
+				if x.Path == "/next" {
+					want = ""
+				}
+				if x.Cause != want {
+					t.Errorf("%s: %q has cause %q, want %q", c.why, x.Path, x.Cause, want)
+				}
+			}
+			d.mu.Unlock()
+			client.close()
+		})
 	}
 }
 

@@ -86,7 +86,7 @@ func (t *tlsListener) handshake(c net.Conn) {
 	}
 	var out net.Conn = tc
 	if tc.ConnectionState().NegotiatedProtocol != "h2" {
-		out = tlsConn{newConn(tc, t.config.MaxHeaderBytes, t.config.Refusal), tc}
+		out = tlsConn{newConn(tc, t.config.netHead(), t.config.Refusal), tc}
 	}
 	select {
 	case t.ready <- out:

@@ -19,7 +19,7 @@ type ServerConfig struct {
 
 	ReadHeaderTimeout time.Duration // a head's whole time, and a TLS handshake's; 0: 10 s; over it 408
 	IdleTimeout       time.Duration // between requests; 0: 75 s
-	MaxHeaderBytes    int           // of a head; 0: 64 KiB; over it (by 4 KiB) 431
+	MaxHeaderBytes    int           // of a head; 0: 64 KiB; over it (by 4 KiB) 431; over TLS see netHead
 	MaxStreams        int           // requests at once on an HTTP/2 connection; 0: 128
 
 	TLS     *tls.Config   // nil: plain HTTP/1
@@ -58,7 +58,7 @@ func NewServer(handler http.Handler, config ServerConfig) *Server {
 		Handler:           s.lastAnswer(handler),
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		IdleTimeout:       c.IdleTimeout,
-		MaxHeaderBytes:    c.MaxHeaderBytes,
+		MaxHeaderBytes:    c.netHead(),
 		TLSConfig:         c.TLS.Clone(), // net/http adds to it while the listener reads it
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 		Protocols:         &protocols,
@@ -79,6 +79,16 @@ func (s *Server) Connections() int {
 		return s.own.Connections()
 	}
 	return int(s.set.open.Load())
+}
+
+// netHead is how much net/http reads of a head, in bytes. In HTTP/2 it answers by itself
+// what is over that, or ends the connection, and nobody is told. So over TLS it
+// is twice the limit: what is just too large comes to the chain, which refuses it.
+func (c *ServerConfig) netHead() int {
+	if c.TLS != nil {
+		return 2 * c.MaxHeaderBytes
+	}
+	return c.MaxHeaderBytes
 }
 
 func (c ServerConfig) withDefaults() ServerConfig {

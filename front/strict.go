@@ -12,6 +12,7 @@ type Strict struct {
 	MaxTarget     int  // bytes of the request target; 0: 8 KiB; over it 414
 	MaxFields     int  // header fields; 0: 100; over it 431
 	MaxFieldBytes int  // bytes of one field, name and value; 0: 16 KiB; over it 431
+	MaxHead       int  // bytes of target and fields; 0: 64 KiB; over it 431
 	RefuseInvalid bool // 400 for a field name with other than letters, digits and "-"; else it is dropped
 }
 
@@ -24,6 +25,9 @@ func (s Strict) withDefaults() Strict {
 	}
 	if s.MaxFieldBytes == 0 {
 		s.MaxFieldBytes = 16 << 10
+	}
+	if s.MaxHead == 0 {
+		s.MaxHead = 64 << 10
 	}
 	return s
 }
@@ -57,13 +61,18 @@ func (s *strict) check(r *http.Request, x *Exchange) *Error {
 	if err := checkMethod(r.Method); err != nil {
 		return err
 	}
+	if x.Listener.Kind == HTTP && r.ProtoMajor > 1 {
+		if err := checkHTTP2(r); err != nil {
+			return err
+		}
+	}
 	if err := s.checkTarget(r, x); err != nil {
 		return err
 	}
 	if err := checkHost(r, x); err != nil {
 		return err
 	}
-	return s.checkFields(r)
+	return s.checkFields(r, x)
 }
 
 func refuse(format string, args ...any) *Error {
@@ -84,6 +93,23 @@ func checkMethod(m string) *Error {
 			return refuse("method %q", m)
 		}
 	}
+	return nil
+}
+
+// checkHTTP2 refuses what net/http takes in HTTP/2, and the parsers of HTTP/1 do
+// not: RFC 9113 §8.1.1 calls it malformed.
+func checkHTTP2(r *http.Request) *Error {
+	switch host := r.Header["Host"]; {
+	case len(host) > 1, len(host) == 1 && !sameAuthority(host[0], r.Host):
+		return refuse("Host %q is not the authority", host) // §8.3.1
+	case r.RequestURI != "*" && !strings.HasPrefix(r.RequestURI, "/"):
+		return refuse("path %q", r.RequestURI) // §8.3.1
+	case strings.IndexByte(r.RequestURI, ' ') >= 0:
+		return refuse("space in the path %q", r.RequestURI)
+	case len(r.Header["Content-Length"]) > 1:
+		return refuse("%d Content-Length", len(r.Header["Content-Length"]))
+	}
+	delete(r.Header, "Host") // which HTTP/1 has in Request.Host alone
 	return nil
 }
 
@@ -176,11 +202,12 @@ func checkHost(r *http.Request, x *Exchange) *Error {
 
 // checkFields looks at each field once: its size, its name, whether it may
 // come, and whether more than once.
-func (s *strict) checkFields(r *http.Request) *Error {
-	fields, nominated := 0, r.Header["Connection"]
+func (s *strict) checkFields(r *http.Request, x *Exchange) *Error {
+	fields, head, nominated := 0, len(r.RequestURI), r.Header["Connection"]
 	for name, values := range r.Header {
 		fields += len(values)
 		for _, v := range values {
+			head += len(name) + len(v) + len(": \r\n")
 			if len(name)+len(v) > s.limits.MaxFieldBytes {
 				return &Error{Cause: HeadTooLarge, Detail: fmt.Sprintf("field %q of %d bytes, at most %d", name, len(name)+len(v), s.limits.MaxFieldBytes)}
 			}
@@ -203,6 +230,9 @@ func (s *strict) checkFields(r *http.Request) *Error {
 	}
 	if fields > s.limits.MaxFields {
 		return &Error{Cause: HeadTooLarge, Detail: fmt.Sprintf("%d fields, at most %d", fields, s.limits.MaxFields)}
+	}
+	if head > s.limits.MaxHead && x.Listener.Kind == HTTP { // a web server before us has limits of its own
+		return &Error{Cause: HeadTooLarge, Detail: fmt.Sprintf("%d bytes, at most %d", head, s.limits.MaxHead)}
 	}
 	removeNominated(r.Header, nominated)
 	return nil
