@@ -9,12 +9,13 @@ import (
 
 // Gunicorn reads a configuration file of gunicorn, which is Python and is not
 // executed, and the arguments of its command line, which win. Either may be empty.
-func Gunicorn(conf []byte, args []string) (string, error) {
+// dir is where gunicorn was started, for the sockets that are named from there.
+func Gunicorn(dir string, conf []byte, args []string) (string, error) {
 	lines, err := readPython(conf)
 	if err != nil {
 		return "", err
 	}
-	g := &gunicorn{draft: newDraft("gunicorn")}
+	g := &gunicorn{draft: newDraft("gunicorn"), dir: dir}
 	g.server, g.app = g.section("server"), g.section("app.web")
 	for _, l := range lines {
 		switch {
@@ -35,6 +36,7 @@ func Gunicorn(conf []byte, args []string) (string, error) {
 
 type gunicorn struct {
 	*draft
+	dir         string
 	server, app *section
 	env         environment
 	binds       []string
@@ -43,6 +45,7 @@ type gunicorn struct {
 	maxRequests int64
 	jitter      int64
 	cert, key   string
+	chdir       string
 }
 
 // expression meets what only Python could tell. One is in everybody's file:
@@ -187,7 +190,7 @@ var gunicornSettings = map[string]func(g *gunicorn, name string, v pyValue){
 		g.app.none(name, v.source, "not a number that is possible here")
 	},
 	"max_requests_jitter": func(g *gunicorn, _ string, v pyValue) { g.jitter, _ = number(v.text, 0, 1<<40) },
-	"chdir":               func(g *gunicorn, _ string, v pyValue) { g.app.set("directory", quote(v.text)) },
+	"chdir":               func(g *gunicorn, _ string, v pyValue) { g.chdir = v.text; g.app.set("directory", quote(v.text)) },
 	"user":                func(g *gunicorn, _ string, v pyValue) { g.app.set("user", quote(v.text)) },
 	"group":               func(g *gunicorn, _ string, v pyValue) { g.app.set("group", quote(v.text)) },
 	"umask":               (*gunicorn).umask,
@@ -352,6 +355,14 @@ func (g *gunicorn) finish() {
 func (g *gunicorn) listen() {
 	if len(g.binds) == 0 {
 		g.binds = []string{"127.0.0.1:8000"} // gunicorn's default
+	}
+	for i, b := range g.binds {
+		if path, ok := strings.CutPrefix(b, "unix:"); ok {
+			if whole := wholePath(wholePath(g.dir, g.chdir), path); whole != path {
+				g.server.remark("%s: a socket has a whole path here: that of the folder which gunicorn is started in", shorten(b))
+				g.binds[i] = "unix:" + whole
+			}
+		}
 	}
 	if g.cert != "" && g.key != "" {
 		for i, b := range g.binds {

@@ -9,6 +9,8 @@ package importer
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,6 +97,10 @@ func (s *section) get(key string) string {
 		}
 	}
 	return ""
+}
+
+func (s *section) drop(key string) {
+	s.entries = slices.DeleteFunc(s.entries, func(e entry) bool { return e.key == key })
 }
 
 func (s *section) has(key string) bool { return s.get(key) != "" }
@@ -272,8 +278,31 @@ func name(s string) string {
 // psgiCommand serves a PSGI application on the socket of descriptor 0, which
 // "plackup -s FCGI" does not: it opens one of its own, with FCGI::ProcManager.
 func psgiCommand(quote func(string) string, script string) string {
-	return quote(`perl -MPlack::Handler::FCGI -MPlack::Util -e "Plack::Handler::FCGI->new->run(Plack::Util::load_psgi(shift))" '` +
-		strings.ReplaceAll(script, "'", `'\''`) + "'")
+	return quote(`perl -MPlack::Handler::FCGI -MPlack::Util -e "Plack::Handler::FCGI->new->run(Plack::Util::load_psgi(shift))" ` +
+		word(script))
+}
+
+// word is one word of a command, whatever is in it.
+func word(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// words is a command of these words.
+func words(list []string) string {
+	list = slices.Clone(list)
+	for i, w := range list {
+		if w == "" || strings.ContainsAny(w, " \t\r\n|&;<>()'\"\\") {
+			list[i] = word(w)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// wholePath is the path of a socket as frontd wants it: whole. dir is where the
+// system of before was started, as far as that is known. An abstract name stays.
+func wholePath(dir, path string) string {
+	if strings.HasPrefix(path, "@") || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 const psgiNeeds = "needs the modules Plack and FCGI"

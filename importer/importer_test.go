@@ -30,7 +30,7 @@ func convert(t *testing.T, path string) string {
 	case "php-fpm":
 		out, err = PHPFPM(src)
 	case "gunicorn":
-		out, err = Gunicorn(src, []string{"gunicorn", "-w", "3", "--access-logfile=-", "-b0.0.0.0:9000", "--reload", "shop.wsgi"})
+		out, err = Gunicorn("/srv", src, []string{"gunicorn", "-w", "3", "--access-logfile=-", "-b0.0.0.0:9000", "--reload", "shop.wsgi"})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestUnknownSettingsAreNamed(t *testing.T) {
 			return Unit([]byte(`{"applications":{"a":{"type":"php","root":"/srv","no-such-thing":17}}}`))
 		}},
 		{"php-fpm", func() (string, error) { return PHPFPM([]byte("[www]\nno-such-thing = 17\n")) }},
-		{"gunicorn", func() (string, error) { return Gunicorn([]byte("no_such_thing = 17\n"), nil) }},
+		{"gunicorn", func() (string, error) { return Gunicorn("/srv", []byte("no_such_thing = 17\n"), nil) }},
 	} {
 		out, err := test.make()
 		if err != nil {
@@ -117,7 +117,7 @@ func TestNothingBreaksOut(t *testing.T) {
 			return PHPFPM([]byte("[www]\nuser = " + evil + "\nbogus = " + evil + "\nenv[A] = " + evil))
 		},
 		"gunicorn": func() (string, error) {
-			return Gunicorn(nil, []string{"--user", evil, "--bogus", evil, "-e", "A=" + evil, evil})
+			return Gunicorn("/srv", nil, []string{"--user", evil, "--bogus", evil, "-e", "A=" + evil, evil})
 		},
 	} {
 		out, err := make()
@@ -144,7 +144,7 @@ func TestRefusedSources(t *testing.T) {
 		{func() (string, error) { return Unit([]byte("{\n\"a\": }")) }, "line 2: not JSON"},
 		{func() (string, error) { return Unit([]byte("{} {}")) }, "more than one value"},
 		{func() (string, error) { return Unit([]byte("[]")) }, "an object is expected"},
-		{func() (string, error) { return Gunicorn(nil, []string{"-w"}) }, "-w has no value"},
+		{func() (string, error) { return Gunicorn("/srv", nil, []string{"-w"}) }, "-w has no value"},
 		{func() (string, error) { return PHPFPM([]byte("= 3")) }, "line 1: a value without a name"},
 	} {
 		if _, err := test.make(); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -192,7 +192,7 @@ func FuzzPHPFPM(f *testing.F) {
 
 func FuzzGunicorn(f *testing.F) {
 	fuzz(f, "gunicorn/*.py", func(src string) (string, error) {
-		return Gunicorn([]byte(src), strings.Fields(src)[:min(len(strings.Fields(src)), 8)])
+		return Gunicorn("/srv", []byte(src), strings.Fields(src)[:min(len(strings.Fields(src)), 8)])
 	})
 }
 
@@ -204,7 +204,7 @@ func TestFactories(t *testing.T) {
 		"shop.web:make('x', 2)":   `target = "shop.web:make()"`,
 		"shop.web:Factory.make()": `target = "shop.web:Factory.make()"`,
 	} {
-		out, err := Gunicorn(nil, []string{target})
+		out, err := Gunicorn("/srv", nil, []string{target})
 		if err != nil || !strings.Contains(out, want) {
 			t.Errorf("gunicorn %s: %v\n%s\nwant %s", target, err, out, want)
 		}
@@ -219,9 +219,39 @@ func TestFactories(t *testing.T) {
 // gunicorn starts one worker if it was not told how many, frontd one for each CPU.
 func TestGunicornOneWorker(t *testing.T) {
 	for conf, want := range map[string]bool{"": true, "workers = 4\n": false, "workers = 2 * cpu_count()\n": false} {
-		out, err := Gunicorn([]byte(conf), []string{"shop"})
+		out, err := Gunicorn("/srv", []byte(conf), []string{"shop"})
 		if got := strings.Contains(out, "\nworkers = 1  #"); err != nil || got != want {
 			t.Errorf("%q: %v, one worker is written: %v, want %v\n%s", conf, err, got, want, out)
+		}
+	}
+}
+
+// Sockets that were named from where the system was started; commands whose
+// arguments have blanks.
+func TestWholePathsAndWords(t *testing.T) {
+	for _, c := range []struct {
+		convert func() (string, error)
+		want    string
+	}{
+		{func() (string, error) {
+			return Gunicorn("/srv/shop", nil, []string{"-b", "unix:shop.sock", "shop:app"})
+		}, `listen = ["unix:/srv/shop/shop.sock"]`},
+		{func() (string, error) {
+			return Gunicorn("/srv", nil, []string{"-b", "unix:s.sock", "--chdir", "shop", "shop:app"})
+		}, `listen = ["unix:/srv/shop/s.sock"]`},
+		{func() (string, error) {
+			return Gunicorn("/srv", []byte("chdir = '/x'\nbind = ['unix:a/s.sock', ':80']"), nil)
+		}, `listen = ["unix:/x/a/s.sock", ":80"]`},
+		{func() (string, error) {
+			return UWSGI("/srv/shop/u.ini", []byte("[uwsgi]\nhttp-socket = run/u.sock\nmodule = shop"))
+		}, `listen = ["unix:/srv/shop/run/u.sock"]`},
+		{func() (string, error) {
+			return Unit([]byte(`{"listeners": {"*:80": {"pass": "applications/a"}}, "applications": {"a": {"type": "external", "executable": "bin/a", "arguments": ["--tmp", "/a b", "it's", ""]}}}`))
+		}, `target = "bin/a --tmp '/a b' 'it'\\''s' ''"`},
+	} {
+		out, err := c.convert()
+		if err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("%v, made:\n%s\nwant %s", err, out, c.want)
 		}
 	}
 }

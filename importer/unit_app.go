@@ -133,7 +133,7 @@ func (a *unitApp) finish() {
 		a.app.set("fallback", `""`, "Unit had none; where a script was named, the route leads to it")
 	case "external":
 		a.app.set("kind", `"exec"`)
-		a.app.set("target", quote(strings.Join(append([]string{a.executable}, a.arguments...), " ")),
+		a.app.set("target", quote(words(append([]string{a.executable}, a.arguments...))),
 			"it spoke Unit's own library: build it with frontd's SDK, net/http/fcgi, or for Node.js run it behind a proxy")
 	case "perl":
 		a.app.set("kind", `"exec"`)

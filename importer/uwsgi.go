@@ -25,7 +25,7 @@ func UWSGI(file string, src []byte) (string, error) {
 			continue
 		}
 		option := strings.ReplaceAll(strings.TrimLeft(s.key, "-"), "_", "-")
-		value, ok := u.expand(s.value)
+		value, ok := u.expand(bareWord(s.value))
 		if !ok {
 			u.app.none(s.key, s.value, cmp.Or(uwsgiNone[option], "a placeholder in it is not known here: fill it in"))
 			continue
@@ -56,9 +56,24 @@ type uwsgi struct {
 	workers, cheaper string
 	initial, idle    string
 	mounts           [][2]string
+	mounted          bool // the first of them is the application
 	index            []string
 	checked          string // a folder whose files come before the application
 	statics          [][2]string
+	path             string // of the application's URLs, "" for all
+	docroot, phpApp  string // of PHP: the folder, and the front controller
+}
+
+// withComment is a number or a switch with a comment behind it. uWSGI knows no such
+// comments, but reads a number as far as it is one, and takes what is not a no for a
+// yes: many files have them.
+var withComment = regexp.MustCompile(`^(?i:(-?[0-9]+|true|false|yes|no|on|off)[ \t]+[;#].*)$`)
+
+func bareWord(v string) string {
+	if m := withComment.FindStringSubmatch(v); m != nil {
+		return m[1]
+	}
+	return v
 }
 
 // placeholder is the name of an option in another's value.
@@ -67,7 +82,7 @@ var placeholder = regexp.MustCompile(`%\(([^)\n]+)\)`)
 func placeholders(src []byte) map[string]bool {
 	used := map[string]bool{}
 	for _, m := range placeholder.FindAllSubmatch(src, -1) {
-		used[string(m[1])] = true
+		used[strings.ReplaceAll(string(m[1]), "_", "-")] = true
 	}
 	return used
 }
@@ -79,10 +94,7 @@ const maxExpanded = 64 << 10
 // expand replaces what uWSGI calls placeholders and magic variables. The
 // environment's $(NAME) becomes frontd's ${NAME}, marked until it is quoted.
 func (u *uwsgi) expand(v string) (string, bool) {
-	path, err := filepath.Abs(u.file)
-	if err != nil {
-		path = u.file
-	}
+	path := u.source()
 	base := filepath.Base(path)
 	magic := map[byte]string{
 		'p': path, 's': base, 'd': filepath.Dir(path) + "/", 'n': strings.TrimSuffix(base, filepath.Ext(base)),
@@ -122,6 +134,16 @@ func (u *uwsgi) expand(v string) (string, bool) {
 	}
 	return b.String(), true
 }
+
+// source is the file's whole path.
+func (u *uwsgi) source() string {
+	if path, err := filepath.Abs(u.file); err == nil {
+		return path
+	}
+	return u.file
+}
+
+func (u *uwsgi) dir() string { return filepath.Dir(u.source()) }
 
 // Marks of a variable of the environment, on its way to be quoted: they cannot
 // stand in a file that is text.
@@ -167,6 +189,7 @@ func (u *uwsgi) option(key, v string) {
 // finish writes what only the whole of the options tells.
 func (u *uwsgi) finish() {
 	u.writeTarget()
+	u.writePHP()
 	u.writeWorkers()
 	if len(u.paths) > 0 {
 		u.env.set("PYTHONPATH", text(strings.Join(u.paths, ":")))
@@ -193,18 +216,27 @@ func (u *uwsgi) finish() {
 		u.files(r, s[1])
 	}
 	r := u.route()
-	r.set("path", `"/"`)
+	r.set("path", text(dirPath(u.path)))
 	r.set("app", quote(strings.TrimPrefix(u.app.name, "app.")))
-	if u.checked != "" {
+	switch {
+	case u.checked == "":
+	case strings.TrimRight(u.checked, "/") == strings.TrimRight(u.docroot, "/"):
+		r.none("check-static", u.checked, "not needed: what is no script there is sent as it is")
+	default:
 		u.files(r, u.checked)
 	}
-	if len(u.mounts) == 1 {
+	switch {
+	case u.mounted:
 		r.set("path", text(dirPath(u.mounts[0][0])))
 		if p := strings.TrimRight(u.mounts[0][0], "/"); p != "" {
 			r.set("mount", text(p))
 		}
+	case len(u.mounts) > 0:
+		u.app.none("mount", u.mounts[0][0]+"="+u.mounts[0][1], anotherApp)
 	}
 }
+
+const anotherApp = "several applications: give each an [app.NAME] and a route with mount"
 
 // files gives a route a folder of files.
 func (u *uwsgi) files(r *section, folder string) {
@@ -223,11 +255,31 @@ func dirPath(p string) string {
 	return "/" + strings.TrimLeft(strings.TrimRight(p, "/")+"/", "/")
 }
 
-func (u *uwsgi) writeTarget() {
-	if u.app.has("kind") {
+// writePHP completes an application in PHP.
+func (u *uwsgi) writePHP() {
+	if u.docroot == "" && u.phpApp == "" {
 		return
 	}
-	if len(u.mounts) == 1 && u.module == "" && u.wsgiFile == "" {
+	u.app.set("kind", `"php"`)
+	if u.docroot == "" {
+		u.docroot = filepath.Dir(u.phpApp)
+	}
+	u.app.set("target", text(u.docroot))
+	switch name, below := strings.CutPrefix(u.phpApp, strings.TrimRight(u.docroot, "/")+"/"); {
+	case below:
+		u.app.set("fallback", text("/"+name))
+	case u.phpApp != "":
+		u.app.none("php-app", u.phpApp, "a front controller lies in the document root: fallback names it")
+	default:
+		u.app.set("fallback", `""`, "what is no file is 404, as it was")
+	}
+}
+
+func (u *uwsgi) writeTarget() {
+	if u.app.has("kind") || u.docroot != "" || u.phpApp != "" {
+		return
+	}
+	if u.mounted = len(u.mounts) > 0 && u.module == "" && u.wsgiFile == ""; u.mounted {
 		u.setModule(u.mounts[0][1])
 	}
 	u.app.set("kind", `"wsgi"`)
@@ -267,6 +319,11 @@ func (u *uwsgi) writeWorkers() {
 		if u.workers != "" {
 			u.app.none("workers", u.workers, "not a number that is known here")
 		}
+	}
+	if threads, ok := number(u.app.get("threads"), 2, 1024); ok && u.app.get("kind") != `"wsgi"` {
+		u.app.drop("threads")
+		u.app.none("threads", itoa(threads), "threads are Python's: there are as many more workers")
+		most = min(most*threads, 4096)
 	}
 	least, elastic := number(u.cheaper, 1, most)
 	if !elastic || least == most {

@@ -11,7 +11,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 var uwsgiOptions = map[string]func(u *uwsgi, key, v string){
 	"http": (*uwsgi).http, "http-socket": (*uwsgi).http, "http11-socket": (*uwsgi).http,
 	"https": (*uwsgi).https, "https-socket": (*uwsgi).https,
-	"fastcgi-socket": func(u *uwsgi, _, v string) { u.listen = append(u.listen, listenAddress("fcgi", v)) },
+	"fastcgi-socket": func(u *uwsgi, _, v string) { u.listen = append(u.listen, u.listenAddress("fcgi", v)) },
 	"socket":         (*uwsgi).socket, "uwsgi-socket": (*uwsgi).socket, "s": (*uwsgi).socket,
 	"chmod-socket": func(u *uwsgi, key, v string) {
 		if _, err := strconv.ParseUint(v, 8, 12); err == nil && len(v) >= 3 {
@@ -35,17 +35,21 @@ var uwsgiOptions = map[string]func(u *uwsgi, key, v string){
 		u.app.set("kind", `"exec"`)
 		u.app.set("target", psgiCommand(text, v), psgiNeeds)
 	},
-	"php-docroot": func(u *uwsgi, _, v string) {
-		u.app.set("kind", `"php"`)
-		u.app.set("target", text(v))
+	"rack": func(u *uwsgi, key, v string) {
+		u.app.set("kind", `"exec"`)
+		u.app.set("target", `"ruby fastcgi.rb"`, key+" = "+shorten(v)+": docs/ruby.md has this worker, for Rack 2")
 	},
-	"cgi": func(u *uwsgi, _, v string) {
-		if _, dir, ok := strings.Cut(v, "="); ok {
-			v = dir
+	"php-docroot": func(u *uwsgi, _, v string) { u.docroot = v },
+	"php-app":     func(u *uwsgi, _, v string) { u.phpApp = v },
+	"php-allowed-ext": func(u *uwsgi, _, v string) {
+		list := strings.TrimSuffix(strings.TrimPrefix(u.app.get("limit_extensions"), "["), "]")
+		if list != "" {
+			list += ", "
 		}
-		u.app.set("kind", `"cgi"`)
-		u.app.set("target", text(v))
+		u.app.set("limit_extensions", "["+list+text(v)+"]")
 	},
+	"cgi":         (*uwsgi).cgi,
+	"cgi-timeout": func(u *uwsgi, key, v string) { u.seconds(u.app, "timeout.request", key, v) },
 
 	"processes": func(u *uwsgi, _, v string) { u.workers = v }, "workers": func(u *uwsgi, _, v string) { u.workers = v },
 	"p":       func(u *uwsgi, _, v string) { u.workers = v },
@@ -95,10 +99,9 @@ var uwsgiOptions = map[string]func(u *uwsgi, key, v string){
 			u.section("log").set("access", "false")
 		}
 	},
-	"stats": (*uwsgi).stats,
-	"py-autoreload": func(u *uwsgi, key, v string) {
-		u.app.none(key, v, "start with frontd serve --dev while you develop")
-	},
+	"stats":         (*uwsgi).stats,
+	"py-autoreload": (*uwsgi).autoreload, "py-auto-reload": (*uwsgi).autoreload,
+	"python-autoreload": (*uwsgi).autoreload, "python-auto-reload": (*uwsgi).autoreload,
 	"ini": (*uwsgi).include, "include": (*uwsgi).include,
 }
 
@@ -108,6 +111,25 @@ func (u *uwsgi) include(key, v string) {
 	u.app.none(key, v, "other files are not followed: import them too")
 }
 
+func (u *uwsgi) autoreload(key, v string) {
+	u.app.none(key, v, "start with frontd serve --dev while you develop")
+}
+
+// cgi is a program or a folder of them, below a path of the URL or everywhere.
+func (u *uwsgi) cgi(key, v string) {
+	path, target, ok := strings.Cut(v, "=")
+	if !ok {
+		path, target = "", v
+	}
+	if u.app.has("target") {
+		u.app.none(key, v, "several folders: give each an [app.NAME] of kind cgi and a route")
+		return
+	}
+	u.path = path
+	u.app.set("kind", `"cgi"`)
+	u.app.set("target", text(target))
+}
+
 // http is an address that speaks HTTP: ":8080" is every interface, as here.
 func (u *uwsgi) http(_, v string) {
 	v, _, _ = strings.Cut(v, ",")
@@ -115,7 +137,7 @@ func (u *uwsgi) http(_, v string) {
 		u.server.none("http", v, "a shared socket has no address: name it")
 		return
 	}
-	u.listen = append(u.listen, listenAddress("", v))
+	u.listen = append(u.listen, u.listenAddress("", v))
 }
 
 func (u *uwsgi) https(key, v string) {
@@ -135,15 +157,19 @@ func (u *uwsgi) https(key, v string) {
 // socket spoke the uwsgi protocol, which nobody else does: HTTP and FastCGI
 // take its place.
 func (u *uwsgi) socket(key, v string) {
-	address := listenAddress("fcgi", v)
+	address := u.listenAddress("fcgi", v)
 	u.listen = append(u.listen, address)
 	u.server.remark("%s = %s: it spoke the uwsgi protocol; here it speaks FastCGI: in nginx, fastcgi_pass and "+
 		"include fastcgi_params take the place of uwsgi_pass and uwsgi_params", key, shorten(v))
 }
 
 // listenAddress is an address of uWSGI as one of frontd's: scheme "" or "fcgi".
-func listenAddress(scheme, v string) string {
+func (u *uwsgi) listenAddress(scheme, v string) string {
 	if strings.HasPrefix(v, "/") || strings.HasPrefix(v, "@") || strings.HasSuffix(v, ".sock") || strings.HasSuffix(v, ".socket") {
+		if whole := wholePath(u.dir(), v); whole != v {
+			u.server.remark("%s: a socket has a whole path here: that of this file's folder is taken", shorten(v))
+			v = whole
+		}
 		if scheme == "" {
 			return "unix:" + v
 		}
@@ -173,7 +199,7 @@ func (u *uwsgi) mount(key, v string) {
 	}
 	u.mounts = append(u.mounts, [2]string{prefix, what})
 	if len(u.mounts) > 1 {
-		u.app.none(key, v, "several applications: give each an [app.NAME] and a route with mount")
+		u.app.none(key, v, anotherApp)
 	}
 }
 
@@ -307,6 +333,18 @@ var uwsgiNone = map[string]string{
 	"touch-reload":       "frontd reload, or restart APP, asks for it",
 	"touch-chain-reload": "frontd restart APP replaces workers one after the other",
 	"log-format":         "the access log has a fixed form; log.format = \"json\" is for programs",
+	"logformat":          "the access log has a fixed form; log.format = \"json\" is for programs",
+	"req-logger":         "requests and everything else go to one log, stderr or log.file",
+	"touch-logreopen":    "USR1 has log.file opened again",
+	"add-header":         "headers = { add = { NAME = \"VALUE\" } } of the app or a route",
+	"static-safe":        "no link leads out of a root: give that folder a route",
+	"static-skip-ext":    "not needed for .php, whose text is never sent; other files are kept out of the root",
+	"php-index":          "not needed: index.php and index.html stand for a folder",
+	"php-set":            "php-cgi reads its php.ini, and .user.ini in the site's folder",
+	"php-ini":            "php-cgi reads its own php.ini: env = { PHPRC = \"PATH\" } names another",
+	"cgi-helper":         "a program is started by its first line, #!/usr/bin/perl, and by its execute bit",
+	"cgi-index":          "kind = \"folder\" knows an index.cgi",
+	"cgi-allowed-ext":    "what has the execute bit is a program; kind = \"folder\" goes by extensions",
 	"logger":             "logs go to stderr or to log.file",
 	"master-fifo":        "the control socket takes its place: frontd status, reload, restart, scale, stop",
 	"emperor":            "each application is an [app.NAME] of one file, or an instance of frontd@.service",
@@ -323,7 +361,6 @@ var uwsgiNone = map[string]string{
 	"mule":               "no helper processes: run them as services of their own",
 	"attach-daemon":      "no other programs: run them as services of their own",
 	"legion":             "no clustering", "cluster": "no clustering",
-	"rack":            "use kind = \"exec\" with a Rack server that speaks FastCGI",
 	"single-instance": "the address in use is told at start",
 	"safe-fd":         "workers inherit nothing but their socket",
 	"cpu-affinity":    "the kernel spreads workers; limits.cpus bounds them",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,7 +87,11 @@ func importGunicorn() *cobra.Command {
 					return err
 				}
 			}
-			text, err := importer.Gunicorn(src, rest)
+			dir, err := startFolder(files)
+			if err != nil {
+				return err
+			}
+			text, err := importer.Gunicorn(dir, src, rest)
 			if err != nil {
 				return &usageError{err: fmt.Errorf("%s: %w", strings.Join(append(files, rest...), " "), err)}
 			}
@@ -95,6 +100,14 @@ func importGunicorn() *cobra.Command {
 	}
 	outputFlag(cmd, &out)
 	return cmd
+}
+
+// startFolder is where gunicorn was started, most likely: where its file lies.
+func startFolder(files []string) (string, error) {
+	if len(files) == 0 || files[0] == "-" {
+		return os.Getwd()
+	}
+	return filepath.Abs(filepath.Dir(files[0]))
 }
 
 func outputFlag(cmd *cobra.Command, out *string) {
