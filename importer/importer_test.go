@@ -255,3 +255,21 @@ func TestWholePathsAndWords(t *testing.T) {
 		}
 	}
 }
+
+// Values of php-fpm, which are PHP's: a comment begins anywhere outside of quotes.
+func TestValuesOfPHP(t *testing.T) {
+	for in, want := range map[string]string{
+		"10s;": "10s", "10s ; a comment": "10s", `"a;b" ; c`: "a;b", `'a "b'`: `a "b`, `"%m \"%r\"" ; c`: `%m "%r"`, "a b": "a b", "": "",
+		`x "y;z" w ; c`: `x "y;z" w`, `"open`: `"open`,
+	} {
+		if got := unquoted(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	out, err := PHPFPM([]byte("[www]\npm = ondemand\npm.max_children = 9;\npm.min_spare_servers = 2\npm.process_idle_timeout = 30s;\n"))
+	for _, want := range []string{`workers = { min = 0, max = 9, idle = "30s" }`, "# pm.min_spare_servers = 2: only"} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v, made:\n%s\nwant %s", err, out, want)
+		}
+	}
+}

@@ -52,16 +52,25 @@ func readINI(src []byte, unquote bool) ([]setting, error) {
 	return list, sc.Err()
 }
 
-// unquoted takes a value's quotes, or the comment behind it, away.
+// unquoted takes a value's quotes, or the comment behind it, away. As in PHP a
+// comment begins anywhere outside of quotes: "10s;" is what php-fpm's own file has.
 func unquoted(v string) string {
-	if v != "" && (v[0] == '"' || v[0] == '\'') {
-		if end := strings.IndexByte(v[1:], v[0]); end >= 0 {
-			return v[1 : 1+end]
+	quote, escaped := byte(0), false
+	for i := range len(v) {
+		switch c := v[i]; {
+		case escaped:
+			escaped = false
+		case c == '\\' && quote == '"':
+			escaped = true
+		case quote != 0 && c == quote:
+			if quote = 0; v[0] == c {
+				return strings.ReplaceAll(v[1:i], `\"`, `"`)
+			}
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case quote == 0 && c == ';':
+			return strings.TrimSpace(v[:i])
 		}
-		return v
 	}
-	if i := strings.Index(v, " ;"); i >= 0 {
-		v = v[:i]
-	}
-	return strings.TrimSpace(v)
+	return v
 }

@@ -262,6 +262,12 @@ func (p *fpmPool) workers() {
 	if !ok {
 		idle = `"10s"` // php-fpm's default
 	}
+	if !ok && p.idle != "" {
+		p.app.none("pm.process_idle_timeout", p.idle, "not a duration that is known here")
+	}
+	if p.spare != "" && p.pm != "dynamic" {
+		p.app.none("pm.min_spare_servers", p.spare, "only pm = dynamic has it")
+	}
 	switch p.pm {
 	case "dynamic":
 		least, ok := number(p.spare, 1, most)
