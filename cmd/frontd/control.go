@@ -101,18 +101,18 @@ func (d *daemon) openControl(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.control, err = openControl(path, d.orders())
+	d.control, err = openControl(path, d.orders(), d.log)
 	return err
 }
 
 // openControl listens at path.
-func openControl(path string, o orders) (*controlServer, error) {
+func openControl(path string, o orders, log *logbook) (*controlServer, error) {
 	l, err := config.ListenMode(config.Address{Net: "unix", Addr: path}, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	s := &controlServer{path: path, listener: l, done: make(chan struct{})}
-	s.server = &http.Server{Handler: o.handler(), ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: o.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.ofServer()}
 	return s, nil
 }
 

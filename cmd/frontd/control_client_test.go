@@ -1,10 +1,15 @@
 package main
 
 import (
+	"io"
 	"net"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/frontd/frontd/config"
 )
 
 // A command without --control takes the only daemon that answers; what a
@@ -34,5 +39,29 @@ func TestTheOnlyDaemon(t *testing.T) {
 	listen(two)
 	if got, err := theOnly([]string{dead, one, two}); err == nil || !strings.Contains(err.Error(), one+"\n  "+two) {
 		t.Errorf("two: %q, %v", got, err)
+	}
+}
+
+// What goes wrong in the control socket itself is in the log, in its form.
+func TestControlSocketLogsItsOwnTroubles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "log")
+	log, err := openLogbook(config.Log{File: file, Format: "json", Level: "info"}, io.Discard, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	s, err := openControl(path, orders{status: func(bool) statusReport { panic("no status") }}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+	if _, err := ask(t.Context(), unixClient(t, path), http.MethodGet, "http://frontd/status", "", nil); err == nil {
+		t.Error("answered")
+	}
+	s.close()
+	log.Close()
+	said, err := os.ReadFile(file)
+	if err != nil || !strings.HasPrefix(string(said), `{"time"`) || !strings.Contains(string(said), "no status") {
+		t.Errorf("logged %q, %v", said, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
 	"strings"
@@ -51,6 +52,12 @@ func openLogbook(c config.Log, stderr io.Writer, dev bool) (*logbook, error) {
 		l.access = front.NewAccessLog(s, format)
 	}
 	return l, nil
+}
+
+// ofServer is for what net/http's servers say for themselves, which else goes to
+// standard error whatever the log is.
+func (l *logbook) ofServer() *stdlog.Logger {
+	return slog.NewLogLogger(l.Handler(), slog.LevelWarn)
 }
 
 // logHandler writes frontd's own events as whoever reads them takes them:

@@ -62,6 +62,7 @@ func (d *daemon) openNumbers(c config.Metrics) (*numbersServer, error) {
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.admits.Load()).ServeHTTP(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog:    d.log.ofServer(),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	return s, nil

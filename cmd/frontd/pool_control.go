@@ -29,7 +29,7 @@ func (p *pool) openControl(c *config.Config, name string) error {
 		scale:     p.scale,
 		incidents: p.incidents,
 		stop:      func() { p.stopped.Do(func() { close(p.asked) }) },
-	})
+	}, p.log)
 	if err != nil {
 		return err
 	}
