@@ -32,7 +32,7 @@ func hostileIncident() *incident.Incident {
 	return &incident.Incident{
 		ID: "k7f3", Kind: incident.Exception, App: "blog" + evil, Count: 3, First: time.Unix(1700000000, 0),
 		Request: &incident.Request{ID: "r1", Method: "POST", URL: "http://example.com/?" + evil, Headers: fields, Form: fields, Body: evil},
-		Stderr:  evil, Raw: evil, LastLines: []string{evil}, Stacks: []string{evil}, Worker: &incident.Worker{PID: 4242, Exit: evil},
+		Stderr:  evil, Raw: evil, LastLines: []string{evil}, Stacks: []string{evil}, Worker: &incident.Worker{PID: 4242, Age: 1234567891, Exit: evil},
 		Traceback: &incident.Traceback{Language: "python", Type: "ValueError", Message: evil, Notes: evil, Relation: "during",
 			Frames: []incident.Frame{frame(0), frame(1), frame(2)},
 			Cause:  &incident.Traceback{Type: "KeyError", Message: evil, Frames: []incident.Frame{frame(9)}}},
@@ -81,7 +81,7 @@ func TestPostmortemPage(t *testing.T) {
 	if names["script"] != 0 || names["img"] != 0 || names["details"] < 10 {
 		t.Errorf("elements %v", names)
 	}
-	for _, want := range []string{"k7f3", "While handling <b>KeyError</b>", "Local variables", `class="at"`, "4242", "curl", "with the secrets that were taken out", "What the application answered"} {
+	for _, want := range []string{"k7f3", "While handling <b>KeyError</b>", "Local variables", `class="at"`, "4242", "1.235s", "curl", "with the secrets that were taken out", "What the application answered"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in\n%s", want, page)
 		}

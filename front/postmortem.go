@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/frontd/frontd/incident"
 )
@@ -103,7 +104,7 @@ func workerFacts(w *incident.Worker) []incident.Field {
 		}
 	}
 	add("Process", fmt.Sprint(w.PID))
-	add("Age", fmt.Sprint(w.Age))
+	add("Age", w.Age.Round(time.Millisecond).String())
 	add("Requests served", fmt.Sprint(w.Requests))
 	add("Ended", w.Exit)
 	add("Signal", w.Signal)
