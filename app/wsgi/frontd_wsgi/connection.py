@@ -267,7 +267,9 @@ class Connection(Output):
             except ProtocolError as e:
                 log("connection closed: %s" % e)
                 self.lost = self.aborted = True
-            except OSError:
+            except OSError as e:
+                if e.errno is None:
+                    raise  # TimeoutError, by a signal's handler
                 self.lost = self.aborted = True
         return self._pieces.popleft()
 

@@ -90,7 +90,7 @@ class Errors:
 
     def _send(self, text):
         connection = self._connection
-        if connection is not None:
+        if connection is not None and not connection.lock._is_owned():  # else it is in the middle of a record
             content = text.encode("utf-8", "backslashreplace")
             with connection.lock:
                 if self._connection is not None and connection.send_stderr(

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 
 from .record import MAX_CONTENT
 
@@ -53,6 +54,8 @@ def sent_by_front(wrapper, folders, status, headers):
         return None
     if not any(name.startswith(folder.rstrip("/") + "/") for folder in folders.split(":")):
         return None
+    if _is_temporary(wrapper.filelike) or _is_temporary(getattr(wrapper.filelike, "file", None)):  # Django's File has it
+        return None
     try:
         now, opened = os.stat(name), os.fstat(wrapper.filelike.fileno())
         if not stat.S_ISREG(opened.st_mode) or not os.path.samestat(now, opened) or wrapper.filelike.tell() != 0:
@@ -61,6 +64,12 @@ def sent_by_front(wrapper, folders, status, headers):
         return None
     lengths = [value for name, value in headers if name.lower() == "content-length"]
     return name if not lengths or lengths == [str(opened.st_size)] else None
+
+
+def _is_temporary(filelike):
+    """Reports whether close(), which comes before the front has the name, may remove the file."""
+    wrapper = getattr(sys.modules.get("tempfile"), "_TemporaryFileWrapper", None)
+    return wrapper is not None and isinstance(filelike, wrapper)
 
 
 def _is_regular(filelike):

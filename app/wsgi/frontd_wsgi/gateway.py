@@ -166,7 +166,10 @@ class Answer:
         """Sends each item before it asks for the next (PEP 3333, "Buffering and Streaming")."""
         one = False
         if not self.sending and hasattr(iterable, "__len__"):
-            one = len(iterable) == 1
+            try:
+                one = len(iterable) == 1
+            except (TypeError, AttributeError, NotImplementedError):  # of a wrapper around a generator
+                pass
         for item in iterable:
             self._check(item)
             if not item:

@@ -3,7 +3,7 @@
 import threading
 
 from . import record
-from .errors import RequestAborted
+from .errors import RequestAborted, log
 
 # Buffers that one sendmsg takes: POSIX promises 16, all systems take 1024.
 MAX_VECTOR = 512
@@ -12,13 +12,15 @@ LOST = "the web server closed the connection"
 
 
 class Output:
-    """The sending half of a connection. The lock guards the socket's sending side."""
+    """The sending half of a connection. The lock guards the socket's sending side.
+    What runs amid a send in the thread that sends, a signal's handler or a __del__,
+    finds it is the owner, and sends nothing."""
 
     __slots__ = ("sock", "lock", "request_id", "aborted", "lost", "abandoned", "_stderr_used")
 
     def __init__(self, sock):
         self.sock = sock
-        self.lock = threading.Lock()  # one record at a time: wsgi.errors may be written by any thread
+        self.lock = threading.RLock()  # one record at a time: wsgi.errors may be written by any thread
         self.request_id = 0
         self.aborted = False  # by ABORT_REQUEST, or lost
         self.lost = False
@@ -28,7 +30,7 @@ class Output:
     def abandon(self):
         """In a process that was forked: leaves the connection to the one that
         serves it. A thread that held the lock is not here to release it."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.lost = self.aborted = self.abandoned = True
         self.sock.close()
 
@@ -42,9 +44,17 @@ class Output:
             raise RequestAborted(LOST)
         try:
             self.sock.sendall(data)
-        except OSError:
-            self.lost = self.aborted = True
-            raise RequestAborted(LOST) from None
+        except BaseException as e:
+            raise self._broken(e) from None
+
+    def _broken(self, e):
+        """Ends the connection, of which e ended a send, and returns what to raise.
+        A part of a record may have left, and nothing can come behind that."""
+        self.lost = self.aborted = True
+        if isinstance(e, OSError) and e.errno is not None:
+            return RequestAborted(LOST)
+        log("an answer is cut: %s was raised by a signal's handler while it was sent" % type(e).__name__)
+        return e
 
     def send_stdout(self, content):
         """Sends content as FCGI_STDOUT. The peer's absence is RequestAborted."""
@@ -66,9 +76,8 @@ class Output:
                     if sent < len(part):
                         self.sock.sendall(memoryview(part)[sent:])
                     sent = max(0, sent - len(part))
-        except OSError:
-            self.lost = self.aborted = True
-            raise RequestAborted(LOST) from None
+        except BaseException as e:
+            raise self._broken(e) from None
 
     def send_stderr(self, records):
         """Sends FCGI_STDERR records. The caller holds lock. Returns False if the peer is gone."""

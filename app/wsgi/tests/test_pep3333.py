@@ -27,6 +27,25 @@ def generator(environ, start_response):
     yield b"erated"
 
 @route
+def unmeasured(environ, start_response):
+    class Wrapper:
+        def __init__(self, items): self.items = items
+        def __len__(self): return len(self.items)
+        def __iter__(self): return iter(self.items)
+    start_response(*OK)
+    return Wrapper(iter([b"no ", b"length"]))
+
+@route
+def temporary_file(environ, start_response):
+    f = tempfile.NamedTemporaryFile()
+    f.write(b"gone with its close"); f.flush(); f.seek(0)
+    start_response(*OK)
+    if environ["QUERY_STRING"]:
+        import types
+        f = types.SimpleNamespace(name=f.name, file=f, fileno=f.fileno, tell=f.tell, read=f.read, close=f.close)
+    return environ["wsgi.file_wrapper"](f)
+
+@route
 def writer(environ, start_response):
     write = start_response(*OK)
     for n in range(5):
@@ -176,6 +195,7 @@ class Good(unittest.TestCase):
         self.assertEqual(self.ask("/hello").body, b"hello")
         self.assertEqual(self.ask("/klass").body, b"from a class")
         self.assertEqual(self.ask("/generator").body, b"generated")
+        self.assertEqual(self.ask("/unmeasured").body, b"no length", "its len() raises TypeError")
 
     def test_write_comes_before_the_iterable(self):
         self.assertEqual(self.ask("/writer").body, b"0123456789")
@@ -271,6 +291,9 @@ class Good(unittest.TestCase):
         answer = self.ask("/wrapped_file")
         self.assertEqual(answer.body, (bytes(range(256)) * 1000)[5:], "from where the file stood")
         self.assertEqual(self.line(), "file closed")
+        for how in ("", "?inside"):
+            answer = self.ask("/temporary_file" + how, FRONTD_SENDFILE="/")
+            self.assertEqual((answer.body, answer.header("X-Sendfile")), (b"gone with its close", None))
         self.assertEqual(self.ask("/wrapped_pipe").body, b"through a pipe")
         self.assertEqual(self.ask("/wrapped_bytes").body, b"b" * 100000)
 

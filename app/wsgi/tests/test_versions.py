@@ -41,7 +41,7 @@ KNOWN = {
     "stat": "S_ISREG",
     "struct": "Struct pack",
     "sys": "argv exc_info executable exit modules path stderr stdout version version_info",
-    "threading": "Lock Thread current_thread enumerate get_ident local",
+    "threading": "Lock RLock Thread current_thread enumerate get_ident local",
     "time": "monotonic time",
     "traceback": "TracebackException format_exc format_exception print_exception walk_tb",
     "types": "ModuleType",
