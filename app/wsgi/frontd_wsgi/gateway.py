@@ -27,7 +27,9 @@ class Gateway:
     def serve(self, connection, environ):
         """Serves the request that connection has begun, to its end.
 
-        Returns False if the application asked the process to exit.
+        Returns False if the process was interrupted. SystemExit is one request's
+        failure: a URL that leads to a sys.exit(), mostly argparse's, would else
+        take worker after worker from all others.
         """
         errors = Errors(connection, connection.request_id)
         answer = Answer(connection, errors)
@@ -53,7 +55,7 @@ class Gateway:
                 forked.end(e)
             self._report(e, connection, errors)
             answer.fail(_BAD_REQUEST if isinstance(e, BadRequest) else self._failure(e))
-            return not isinstance(e, (SystemExit, KeyboardInterrupt))
+            return not isinstance(e, KeyboardInterrupt)
         finally:
             if body is not None:
                 body.detach()

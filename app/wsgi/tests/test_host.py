@@ -77,17 +77,27 @@ class Stops(unittest.TestCase):
 
     def test_system_exit_in_the_application(self):
         for threads in (1, 2):
-            for uri in ("/exit", "/interrupt"):
-                with self.subTest(uri, threads=threads), hosting(APP, threads=threads) as host:
-                    other = host.client()
-                    if threads > 1:
-                        other.send(head("/wait", method="POST", CONTENT_LENGTH="1"))
-                        self.assertEqual(host.process.stdout.readline(), b"waiting\n")
-                    self.assertEqual(host.client().ask(uri).status, 500)
-                    if threads > 1:
-                        other.send(record(5, 1, b"x") + record(5, 1))
-                        self.assertEqual(other.read_answer().status, 200, "other threads finish")
-                    self.assertEqual(host.wait(), 1)
+            with self.subTest(threads=threads), hosting(APP, threads=threads) as host:
+                for _ in range(3):
+                    answer = host.client().ask("/exit")
+                    self.assertEqual((answer.status, answer.app_status), (500, 1))
+                    self.assertIn(b"SystemExit: 0", answer.stderr)
+                self.assertEqual(host.client().ask("/?on").body, b"on", "the worker lives")
+                host.term()
+                self.assertEqual(host.wait(), 0)
+
+    def test_keyboard_interrupt_in_the_application(self):
+        for threads in (1, 2):
+            with self.subTest(threads=threads), hosting(APP, threads=threads) as host:
+                other = host.client()
+                if threads > 1:
+                    other.send(head("/wait", method="POST", CONTENT_LENGTH="1"))
+                    self.assertEqual(host.process.stdout.readline(), b"waiting\n")
+                self.assertEqual(host.client().ask("/interrupt").status, 500)
+                if threads > 1:
+                    other.send(record(5, 1, b"x") + record(5, 1))
+                    self.assertEqual(other.read_answer().status, 200, "other threads finish")
+                self.assertEqual(host.wait(), 1)
 
     def test_quit_writes_the_stacks_and_goes_on(self):
         read, write = os.pipe()
