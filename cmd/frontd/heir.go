@@ -127,7 +127,7 @@ func (e *elder) takeOver(d *daemon) {
 		d.log.Warn("the frontd before this one has not said that it goes", "error", err)
 	}
 	for _, s := range d.sockets() {
-		if l, ok := s.listener.(*config.UnixListener); ok {
+		if l, ok := s.listener.(*config.UnixListener); ok && err == nil { // else it may serve there still
 			l.SetUnlinkOnClose(true)
 		}
 	}

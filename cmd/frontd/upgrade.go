@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +33,8 @@ import (
 //	the connection ends                      owns the incidents
 //
 // Until "serving" every failure, of either side, leaves the elder as it was.
-// The end of the connection before "serve" ends the heir.
+// The end of the connection before "serve" ends the heir; after it TERM does, and
+// what it has accepted is answered.
 type handoverMessage struct {
 	State   string            `json:"state"`
 	PID     int               `json:"pid,omitempty"`
@@ -102,7 +102,7 @@ func (d *daemon) upgrade(ctx context.Context) (upgradeReport, error) {
 	}
 	ready, err := h.inherit(ctx, d)
 	if err != nil {
-		return report, h.abandon(err)
+		return report, h.abandon(err, d.configNow().Server.ShutdownTimeout+stopSlack)
 	}
 	d.log.Info("handed over to a new frontd", "pid", h.cmd.Process.Pid, "version", ready.Version)
 	for _, a := range d.apps.all() {
@@ -162,12 +162,13 @@ func (h *heir) inherit(ctx context.Context, d *daemon) (ready handoverMessage, e
 	if err := h.out.Encode(handoverMessage{State: stateServe}); err != nil {
 		return ready, err
 	}
-	if _, err := h.await(ctx, stateServing, heirAnswer); err != nil {
+	h.serves = true
+	// It accepts from now on: that who asked has gone is no reason to lose what it has in hand.
+	if _, err := h.await(context.WithoutCancel(ctx), stateServing, heirAnswer); err != nil {
 		return ready, err
 	}
 	if !d.fate.CompareAndSwap(fateOpen, fateHandedOver) {
-		h.cmd.Process.Signal(syscall.SIGTERM) // it serves, and is to stop as we are
-		return ready, errStops
+		return ready, errStops // and so is the heir to do
 	}
 	for _, s := range d.sockets() {
 		if l, ok := s.listener.(*config.UnixListener); ok && slices.Contains(ready.Took, s.address.SocketName()) {

@@ -29,6 +29,7 @@ type heir struct {
 	said   said
 	ended  chan struct{} // closed when its standard error has ended
 	exited chan error    // capacity 1
+	serves bool          // it was told to: it may have requests in hand
 }
 
 func (d *daemon) startHeir() (*heir, error) {
@@ -116,10 +117,16 @@ var (
 	errHandedOver = errors.New("another frontd serves by now")
 )
 
-// abandon ends an heir that does not take over, and says why it does not.
-func (h *heir) abandon(why error) error {
-	h.conn.Close() // which ends it
-	limit := time.NewTimer(heirEnd)
+// abandon ends an heir that does not take over, and says why it does not. One
+// that serves already has the given time to answer what it has in hand.
+func (h *heir) abandon(why error, drain time.Duration) error {
+	within := heirEnd
+	if h.serves {
+		h.cmd.Process.Signal(syscall.SIGTERM)
+		within = drain
+	}
+	h.conn.Close() // which ends one that does not serve
+	limit := time.NewTimer(within)
 	defer limit.Stop()
 	var exit error
 	select {
