@@ -21,26 +21,27 @@ import (
 // A daemon is frontd serving.
 type daemon struct {
 	// Immutable.
-	log     *logbook
-	sup     *supervisor.Supervisor
-	name    string // tells this user's daemons apart
-	dir     string // runtime directory: sockets of workers
-	dirLock *os.File
-	dev     bool
-	why     string // how APP was detected, "" if it was named
-	started time.Time
-	first   *config.Config                 // that it was started with
-	load    func() (*config.Config, error) // reads the configuration again
-	program string                         // what an upgrade starts
-	stderr  *os.File                       // an heir's too
-	elder   *elder                         // nil: nobody served before us
-	life    context.Context                // ends when the stop begins
-	stop    chan struct{}                  // closed by the control socket's stop
-	handed  chan struct{}                  // closed when an heir serves
-	stopped sync.Once
-	chained atomic.Pointer[chain] // in force
-	fate    atomic.Int32
-	speaks  atomic.Bool // to systemd: we are its main process
+	log        *logbook
+	sup        *supervisor.Supervisor
+	name       string // tells this user's daemons apart
+	dir        string // runtime directory: sockets of workers
+	dirLock    *os.File
+	dev        bool
+	why        string // how APP was detected, "" if it was named
+	started    time.Time
+	first      *config.Config                 // that it was started with
+	load       func() (*config.Config, error) // reads the configuration again
+	program    string                         // what an upgrade starts
+	stderr     *os.File                       // an heir's too
+	elder      *elder                         // nil: nobody served before us
+	life       context.Context                // ends when the stop begins
+	stop       chan struct{}                  // closed by the control socket's stop
+	handed     chan struct{}                  // closed when an heir serves
+	stopped    sync.Once
+	chained    atomic.Pointer[chain] // in force
+	fate       atomic.Int32
+	speaks     atomic.Bool // to systemd: we are its main process
+	forClients *descriptors
 
 	reloadDue atomic.Bool // a HUP's reload waits for its turn: others are one with it
 
@@ -159,7 +160,7 @@ func (d *daemon) prepare(life context.Context, c *config.Config, stderr io.Write
 	if d.why != "" {
 		d.log.Info("detected " + d.why)
 	}
-	d.crowd = newCrowd()
+	d.crowd, d.forClients = newCrowd(), newDescriptors(d.log.Logger)
 	d.config, d.first, d.started, d.traffic, d.life = c, c, time.Now(), newTraffic(), life
 	d.stop, d.handed, d.failed = make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	d.speaks.Store(d.elder == nil)

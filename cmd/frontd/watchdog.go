@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -55,21 +56,42 @@ func (d *daemon) beats(ctx context.Context, dispatch *liveness, within time.Dura
 	return dispatch.ask(ctx)
 }
 
-// A pulse is a listener whose accept loop can be felt.
+// A pulse is a listener whose accept loop can be felt, and leaves descriptors for others.
 type pulse struct {
 	net.Listener
-	beat chan struct{} // capacity 1: Accept has returned since the last look
+	beat   chan struct{} // capacity 1: Accept has returned since the last look
+	share  *descriptors
+	closed chan struct{}
+	once   sync.Once
+
+	full bool // owned by the accept loop: there may be no room for another one
 }
 
-func newPulse(l net.Listener) *pulse { return &pulse{Listener: l, beat: make(chan struct{}, 1)} }
+func newPulse(l net.Listener, share *descriptors) *pulse {
+	return &pulse{Listener: l, beat: make(chan struct{}, 1), share: share, closed: make(chan struct{})}
+}
 
 func (p *pulse) Accept() (net.Conn, error) {
+	if p.full {
+		p.share.await(p.closed, p.beats)
+	}
 	c, err := p.Listener.Accept()
+	p.beats()
+	p.full = err == nil && p.share.last(c)
+	return c, err
+}
+
+func (p *pulse) beats() {
 	select {
 	case p.beat <- struct{}{}:
 	default: // nobody has looked since the last one
 	}
-	return c, err
+}
+
+// Close ends an Accept that waits for room too.
+func (p *pulse) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return p.Listener.Close()
 }
 
 // feel returns nil when the loop has accepted since it was called last, be it

@@ -20,7 +20,7 @@ func TestPulse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := newPulse(l)
+		p := newPulse(l, &descriptors{})
 		asleep, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		if err := p.feel(asleep); err == nil {
 			t.Errorf("%s: a loop that does not run is felt", network)
