@@ -114,6 +114,10 @@ func (c *call) causeOf(err error) (Cause, string) {
 		return Exhausted, detail
 	case errors.As(err, &dial) && c.g.External:
 		return UpstreamUnreachable, detail
+	case errors.Is(err, fcgi.ErrTruncated) && c.x.HeadSent() && c.stderr.traced:
+		// Plain FastCGI has no other word for an answer that is not whole: the
+		// worker lives, and has said what the application raised.
+		return BadResponse, "the application failed in the middle of its answer: " + detail
 	case errors.As(err, &dial), died(err):
 		return WorkerDied, detail
 	case c.x.Attempts == 0:

@@ -25,6 +25,7 @@ type stderrLines struct {
 	lines   []byte // whole ones, for one call of log
 	total   int
 	dropped int
+	traced  bool // the last line was an exception's, for programs
 
 	mu   sync.Mutex // guards the fields below
 	tail []byte     // at most twice x.keep.Stderr bytes
@@ -63,6 +64,7 @@ func (s *stderrLines) write(b []byte) {
 
 func (s *stderrLines) endLine() {
 	if line := bytes.TrimRight(s.partial, "\r"); len(line) > 0 {
+		s.traced = incident.HostLine(line)
 		s.lines = append(append(s.lines, line...), '\n')
 	}
 	s.partial = s.partial[:0]

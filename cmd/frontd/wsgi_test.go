@@ -303,3 +303,34 @@ sendfile = [%q]
 		}
 	}
 }
+
+const halfApp = `
+import os
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"half an answer"
+    if environ["PATH_INFO"] == "/die": os._exit(9)
+    raise LookupError("no other half")
+`
+
+// An exception in the middle of an answer is not told as its worker's death; both
+// break the answer off.
+func TestWSGIFailsInMidAnswer(t *testing.T) {
+	t.Parallel()
+	r := serveSite(t, halfApp, "workers = 1")
+	pids := r.awaitServing("site", 1)
+	for _, c := range []struct{ path, cause string }{{"/raise", "bad-response"}, {"/die", "worker-died"}} {
+		resp, err := r.client.Get(r.url + c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(body) != "half an answer" || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: %q, %v; want half an answer that shows it", c.path, body, err)
+		}
+		if l := r.awaitRequestLine(c.path); l.Cause != c.cause || l.Worker != pids[0] {
+			t.Errorf("%s: worker %d, cause %q; want %d, %q", c.path, l.Worker, l.Cause, pids[0], c.cause)
+		}
+	}
+}
