@@ -154,17 +154,27 @@ func (f *Folder) find(mount string, x *Exchange) (Resource, error) {
 			return res, err
 		}
 	}
-	if f.Controller != "" && f.isFile(f.Controller) {
-		if !f.hasEnding(f.Controller) && !f.IsSource(f.Controller) {
-			return Resource{DocumentRoot: f.dir, File: f.Controller}, nil
-		}
-		res, err := f.program(mount, "/"+f.Controller, "", none)
-		if err == nil && f.Mounted {
-			res.ScriptName, res.PathInfo = mount, x.Path[len(mount):]
-		}
-		return res, err
+	if f.Controller == "" {
+		return Resource{}, none
 	}
-	return Resource{}, none
+	return f.controller(mount, x, none)
+}
+
+// controller is what answers for a path that means no file.
+func (f *Folder) controller(mount string, x *Exchange, none error) (Resource, error) {
+	switch is, err := f.isFile(f.Controller); {
+	case err != nil:
+		return Resource{}, err
+	case !is:
+		return Resource{}, none
+	case !f.hasEnding(f.Controller) && !f.IsSource(f.Controller):
+		return Resource{DocumentRoot: f.dir, File: f.Controller}, nil
+	}
+	res, err := f.program(mount, "/"+f.Controller, "", none)
+	if err == nil && f.Mounted {
+		res.ScriptName, res.PathInfo = mount, x.Path[len(mount):]
+	}
+	return res, err
 }
 
 // programEnd returns the length of route up to the first segment that is a
@@ -215,8 +225,10 @@ func (f *Folder) whole(mount, route string, none error) (Resource, error) {
 func (f *Folder) index(mount, folder string, none error) (Resource, error) {
 	for _, index := range f.Index {
 		name := path.Join(folder, index)
-		switch {
-		case !f.isFile(name):
+		switch is, err := f.isFile(name); {
+		case err != nil:
+			return Resource{}, err
+		case !is:
 		case f.hasEnding(name):
 			return f.program(mount, path.Join("/", name), "", none)
 		case !f.IsSource(name):
@@ -239,9 +251,14 @@ func (f *Folder) program(mount, name, pathInfo string, none error) (Resource, er
 	}, nil
 }
 
-func (f *Folder) isFile(name string) bool {
+// isFile fails where that may not be known: a folder without rights is not one
+// without files.
+func (f *Folder) isFile(name string) (bool, error) {
 	info, err := f.static.root.Stat(name)
-	return err == nil && info.Mode().IsRegular()
+	if errors.Is(err, fs.ErrPermission) {
+		return false, err
+	}
+	return err == nil && info.Mode().IsRegular(), nil
 }
 
 // IsSource says whether a file may hold a program's text, which must not be

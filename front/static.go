@@ -77,7 +77,7 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.missing(w, r, err)
 	case !info.IsDir() && s.isSource(name):
 		s.Next.ServeHTTP(w, r)
-	case info.IsDir() && s.Next != nil && !s.Listing && s.indexOf(name) == "":
+	case info.IsDir() && s.Next != nil && !s.Listing && s.hasNoIndex(name):
 		s.Next.ServeHTTP(w, r) // with or without its slash, the folder has no page
 	case info.IsDir() && !strings.HasSuffix(x.Path, "/"):
 		redirectToFolder(w, r, x)
@@ -103,19 +103,28 @@ func (s *Static) missing(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// indexOf returns the file that stands for a folder, "" if none does.
-func (s *Static) indexOf(folder string) string {
+// indexOf returns the file that stands for a folder, "" if none does. The error is of
+// a folder that may not be looked into: it must not pass for one that has none.
+func (s *Static) indexOf(folder string) (string, error) {
 	index := s.Index
 	if index == nil {
 		index = defaultIndex
 	}
 	for _, file := range index {
 		file = path.Join(folder, file)
-		if info, err := s.root.Stat(file); err == nil && info.Mode().IsRegular() && !s.isSource(file) {
-			return file
+		switch info, err := s.root.Stat(file); {
+		case errors.Is(err, fs.ErrPermission):
+			return "", err
+		case err == nil && info.Mode().IsRegular() && !s.isSource(file):
+			return file, nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+func (s *Static) hasNoIndex(folder string) bool {
+	file, _ := s.indexOf(folder) // without rights it is Next's, too: the URL may be its own
+	return file == ""
 }
 
 func (s *Static) isSource(name string) bool {
@@ -123,11 +132,14 @@ func (s *Static) isSource(name string) bool {
 }
 
 func (s *Static) serveFolder(w http.ResponseWriter, r *http.Request, name string) {
-	if file := s.indexOf(name); file != "" {
+	switch file, err := s.indexOf(name); {
+	case err != nil:
+		failFile(w, r, err)
+		return
+	case file != "":
 		s.serveFile(w, r, file)
 		return
-	}
-	if s.Listing {
+	case s.Listing:
 		s.list(w, r, name)
 		return
 	}
