@@ -3,7 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -20,30 +20,43 @@ const (
 	CutMark = " [cut: line over 64 KiB goes on]"
 
 	// FloodRate is how many bytes a second of one stream are delivered, where
-	// a line counts as 128 bytes at least. What is more is still read, but its
-	// lines are only counted; "[dropped 1234 lines, 56789 bytes: …]" says how
-	// many, within a second.
+	// a line counts as 128 bytes at least. What is more is a flood: it is still
+	// read, but its lines are only counted, until a second has less;
+	// "[dropped 1234 lines, 56789 bytes: …]" says how many, within a second.
 	FloodRate = 4 << 20
 
-	// PaceRate is how many bytes a second of one stream are read, after the
-	// first MiB: a worker that writes faster waits in its own write, as
-	// for a slow disk. Without it, one that floods has two CPUs to itself: its
-	// own and ours. By "held up" of the same line it is told for how long.
-	PaceRate = 32 << 20
+	// LastingRate is FloodRate of a flood that goes on, from its second second
+	// on: nobody reads more of it, and to tell it costs ten times as much as to
+	// count it.
+	LastingRate = 256 << 10
+
+	// PaceRate is how many bytes a second of a flood are read: a worker that
+	// writes faster waits in its own write, as for a slow disk. By "held up" of
+	// the same line it is told for how long. Without it, one that floods has two
+	// CPUs to itself: its own and ours.
+	PaceRate = 16 << 20
 
 	floodWindow = time.Second
-	paceBurst   = 1 << 20 * time.Second / PaceRate
 	lineCost    = 128 // bytes: short lines cost those who take them as much as longer ones
 
 	firstBuffer = 4 << 10 // grows to MaxLine for those that need it
 	tailLines   = 20      // lines of stderr that are kept
 	tailWidth   = 1 << 10 // bytes of each that are kept
+	lastWords   = 4 << 10 // bytes of dropped lines that are kept for the stream's end
 	pipeMax     = 1 << 20 // bytes that a pipe can hold: /proc/sys/fs/pipe-max-size
+	pipeUsual   = 64 << 10
 )
+
+// A source is the end of a worker's pipe that we read: an *os.File.
+type source interface {
+	io.ReadCloser
+	syscall.Conn
+	SetReadDeadline(time.Time) error
+}
 
 // A lineReader takes lines from a worker's pipe. Its run owns it.
 type lineReader struct {
-	pipe   *os.File
+	pipe   source
 	stream string
 	emit   func(stream string, line []byte)
 	ended  atomic.Bool   // the process has ended
@@ -54,16 +67,16 @@ type lineReader struct {
 
 	window       time.Time // when the present allowance began
 	due          time.Time // the pipe's deadline; zero is none
-	used         int       // bytes of it
+	allowance    int       // bytes that may be delivered in this window
+	came         int       // bytes in it, counted alike
 	droppedLines int
 	droppedBytes int
+	last         []byte // the last of the dropped lines, whole, with their ends
 
-	read  time.Time     // when all that was read may have been, at PaceRate
-	pause *time.Timer   // nil before the first
-	held  time.Duration // how long nothing was read
+	flood flood
 }
 
-func newLineReader(pipe *os.File, stream string, emit func(string, []byte)) *lineReader {
+func newLineReader(pipe source, stream string, emit func(string, []byte)) *lineReader {
 	return &lineReader{pipe: pipe, stream: stream, emit: emit, over: make(chan struct{}), buf: make([]byte, 0, firstBuffer)}
 }
 
@@ -81,45 +94,22 @@ func (r *lineReader) run() {
 	defer r.pipe.Close()
 	for {
 		r.setDeadline()
-		n, err := r.pipe.Read(r.buf[len(r.buf):cap(r.buf)])
+		room := r.buf[len(r.buf):cap(r.buf)]
+		n, err := r.pipe.Read(room)
 		r.take(n)
-		r.keepPace(n)
 		switch {
+		case err == nil:
+			r.keepPace(n, len(room))
 		case errors.Is(err, os.ErrDeadlineExceeded) && r.ended.Load():
 			r.rest()
 			r.end()
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			r.report()
-		case err != nil:
+		default:
 			r.end()
 			return
 		}
-	}
-}
-
-// keepPace waits until n bytes more may have been read, or until finish: what
-// is in the pipe then is bounded.
-func (r *lineReader) keepPace(n int) {
-	now := time.Now()
-	if full := now.Add(-paceBurst); r.read.Before(full) {
-		r.read = full
-	}
-	r.read = r.read.Add(time.Duration(n) * time.Second / PaceRate)
-	wait := r.read.Sub(now)
-	if wait <= 0 {
-		return
-	}
-	if r.pause == nil {
-		r.pause = time.NewTimer(wait)
-	} else {
-		r.pause.Reset(wait)
-	}
-	select {
-	case <-r.pause.C:
-		r.held += time.Since(now)
-	case <-r.over:
-		r.pause.Stop()
 	}
 }
 
@@ -169,14 +159,20 @@ func (r *lineReader) take(n int) {
 		return
 	}
 	if now := time.Now(); now.Sub(r.window) >= floodWindow {
-		r.report()
-		r.window, r.used = now, 0
+		r.open(now)
 	}
 	searched := len(r.buf)
 	r.buf = r.buf[:searched+n]
 	filled := len(r.buf) == cap(r.buf) // there is more: larger reads are cheaper
 	rest := r.buf
 	for {
+		if r.came > r.allowance { // none of the rest is delivered: no need to part it
+			if i := bytes.LastIndexByte(rest, '\n'); i >= 0 {
+				r.came += max(i, lineCost*r.drop(rest[:i]))
+				rest, r.long = rest[i+1:], false
+			}
+			break
+		}
 		i := bytes.IndexByte(rest[searched:], '\n')
 		if i < 0 {
 			break
@@ -198,10 +194,9 @@ func (r *lineReader) take(n int) {
 
 // deliver hands out one line, or drops it if the allowance is used up.
 func (r *lineReader) deliver(line []byte, mark string) {
-	r.used += max(len(line), lineCost)
-	if r.used > FloodRate {
-		r.droppedLines++
-		r.droppedBytes += len(line)
+	r.came += max(len(line), lineCost)
+	if r.came > r.allowance {
+		r.drop(line)
 		return
 	}
 	if line = bytes.TrimSuffix(line, []byte("\r")); mark != "" {
@@ -210,23 +205,21 @@ func (r *lineReader) deliver(line []byte, mark string) {
 	r.emit(r.stream, line)
 }
 
-// end delivers a last line that has no end.
+// end delivers a last line that has no end, and the last of what was dropped:
+// why the worker ended is what a flood is read for.
 func (r *lineReader) end() {
 	if len(r.buf) > 0 {
 		r.deliver(r.buf, "")
 	}
-	r.report()
-}
-
-func (r *lineReader) report() {
-	if r.droppedLines > 0 {
-		line := fmt.Appendf(nil, "[dropped %d lines, %d bytes: more than %d MiB a second", r.droppedLines, r.droppedBytes, FloodRate>>20)
-		if held := r.held.Round(time.Millisecond); held > 0 {
-			line = fmt.Appendf(line, "; the worker was held up at %d MiB a second, for %v", PaceRate>>20, held)
-		}
-		r.emit(r.stream, append(line, ']'))
+	last := r.last
+	for line := range bytes.Lines(last) {
+		r.droppedLines--
+		r.droppedBytes -= len(line) - 1
 	}
-	r.droppedLines, r.droppedBytes, r.held = 0, 0, 0
+	r.report()
+	for line := range bytes.Lines(last) {
+		r.emit(r.stream, bytes.TrimRight(line, "\r\n"))
+	}
 }
 
 // A tail keeps the last lines that a worker wrote on stderr.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -92,31 +91,6 @@ func TestFloodIsCountedAndDropped(t *testing.T) {
 	}
 }
 
-// Who writes faster than PaceRate is held up, but neither one that writes much
-// after a silence, nor what is left in the pipe of one that has ended.
-func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newLineReader(nil, "stderr", nil)
-		want := func(why string, read int, wait time.Duration) {
-			t.Helper()
-			before, held := time.Now(), r.held
-			r.keepPace(read)
-			if took := time.Since(before); took != wait || r.held-held != wait {
-				t.Errorf("%s: held up for %v, counted %v, want %v", why, took, r.held-held, wait)
-			}
-		}
-		want("a traceback", 64<<10, 0)
-		want("many of them at once", 960<<10, 0)
-		want("what is over that", PaceRate/64, time.Second/64)
-		want("a flood that goes on", PaceRate/2, time.Second/2)
-		<-time.After(time.Second)
-		want("much again after a silence", 1<<20, 0)
-		want("no more than after any other silence", PaceRate/64, time.Second/64)
-		close(r.over)
-		want("the rest of who has ended", PaceRate, 0)
-	})
-}
-
 // What was dropped is told when its second is over, though nothing more comes;
 // what comes later is read as before, and so is the end.
 func TestDroppedIsToldInSilence(t *testing.T) {
@@ -142,6 +116,8 @@ func TestDroppedIsToldInSilence(t *testing.T) {
 			case l := <-lines:
 				if told = strings.HasPrefix(l, prefix); !told && !strings.HasPrefix(l, "[dropped ") { // once a second
 					t.Fatalf("%q came, want %q", l, prefix)
+				} else if !told { // on a busy machine it may have been dropped as well
+					fmt.Fprintln(pw, prefix)
 				}
 			case <-limit:
 				t.Fatalf("no %q came", prefix)
@@ -156,7 +132,13 @@ func TestDroppedIsToldInSilence(t *testing.T) {
 	fmt.Fprintln(pw, "later")
 	await("later")
 	pw.Close()
-	<-done
+	for {
+		select {
+		case <-lines: // what came later once more
+		case <-done:
+			return
+		}
+	}
 }
 
 func TestReadingEndsWithTheProcess(t *testing.T) {

@@ -36,8 +36,9 @@ type Options struct {
 	// line's end; stream is "stdout" or "stderr". line is valid during the
 	// call. A worker whose pipe is full waits while Output blocks. A line over
 	// MaxLine bytes comes in pieces, all but the last ending with CutMark. Of
-	// more than FloodRate bytes a second on one stream, the lines over it are
-	// dropped, and a line says how many; who writes more than PaceRate waits.
+	// more than FloodRate bytes a second on one stream, or LastingRate if that goes
+	// on, the lines over it are dropped, and a line says how many; the worker waits
+	// if it writes more than PaceRate then.
 	Output func(w Worker, stream string, line []byte)
 
 	// Rand is the source of jitter, in [0, 1). nil: math/rand/v2.
