@@ -40,6 +40,7 @@ type gunicorn struct {
 	server, app *section
 	env         environment
 	binds       []string
+	bound       bool // by an argument, of which all hold, and not by the file
 	target      string
 	workers     bool // their number was named, or how it is found
 	maxRequests int64
@@ -108,6 +109,7 @@ func (g *gunicorn) arguments(args []string) error {
 			continue
 		}
 		g.setting(name, argument(value))
+		g.bound = g.bound || name == "bind" // given again it is one more
 	}
 	return nil
 }
@@ -161,7 +163,9 @@ func (g *gunicorn) setting(name string, v pyValue) {
 
 var gunicornSettings = map[string]func(g *gunicorn, name string, v pyValue){
 	"bind": func(g *gunicorn, name string, v pyValue) {
-		g.binds = nil
+		if !g.bound {
+			g.binds = nil
+		}
 		for _, b := range v.texts() {
 			g.bind(name, b)
 		}

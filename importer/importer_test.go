@@ -226,7 +226,7 @@ func TestGunicornOneWorker(t *testing.T) {
 	}
 }
 
-// Sockets that were named from where the system was started; commands whose
+// Sockets that were named from where the system was started, and several of them; commands whose
 // arguments have blanks.
 func TestWholePathsAndWords(t *testing.T) {
 	for _, c := range []struct {
