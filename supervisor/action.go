@@ -184,6 +184,7 @@ func (s *slot) leave(message) phase {
 		s.retry.Stop()
 		s.retry, s.wake = nil, nil
 	}
+	s.emit(Event{Kind: EventLeft})
 	return phaseGone
 }
 

@@ -35,7 +35,7 @@ func (w Worker) String() string {
 type EventKind uint8
 
 // What happens to a worker. A life is Started, Ready, Stopping, Gone; of these
-// Ready and Stopping may be missing. Only its slot's Backoff follows Gone.
+// Ready and Stopping may be missing. Only its slot's Backoff and Left follow Gone.
 const (
 	_             EventKind = iota
 	EventStarted            // its process runs
@@ -44,6 +44,7 @@ const (
 	EventGone               // its process has ended, see Exit
 	EventFailing            // it could not be started, or ended before it was ready, see Err; comes before its Gone
 	EventBackoff            // its slot starts the next one after Delay; comes after Gone or Failing
+	EventLeft               // its slot, which had no process, starts none any more
 
 	// Of a template, whose failing to load is told by the workers that wait for it.
 	EventTemplateReady // it has loaded and forks workers; Reason is what it has to say to the operator, or ""
@@ -54,7 +55,7 @@ const (
 
 var eventNames = [eventKindCount]string{
 	EventStarted: "started", EventReady: "ready", EventStopping: "stopping",
-	EventGone: "gone", EventFailing: "failing", EventBackoff: "backoff",
+	EventGone: "gone", EventFailing: "failing", EventBackoff: "backoff", EventLeft: "left",
 	EventTemplateReady: "template ready", EventTemplateGone: "template gone",
 }
 

@@ -217,6 +217,21 @@ func TestGrowAndDismiss(t *testing.T) {
 	}
 }
 
+// A slot that waits for its next start and is dismissed says that there will be none.
+func TestLeavesBackoff(t *testing.T) {
+	spec := childSpec(t, 1, "fail", "3")
+	spec.Ready = func(ctx context.Context, _ Worker) error { <-ctx.Done(); return ctx.Err() }
+	spec.Backoff = Backoff{Min: time.Hour, Max: time.Hour, Jitter: -1}
+	_, g, r := start(t, Options{}, spec)
+	w := r.wantEvents("it waits", EventBackoff, 1).Worker
+	if err := g.Scale(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if left := r.wantEvents("it leaves", EventLeft, 1).Worker; left.Slot != w.Slot {
+		t.Errorf("%v left, want slot %d", left, w.Slot)
+	}
+}
+
 // Ends are counted by what they were.
 func TestEnded(t *testing.T) {
 	spec := childSpec(t, 1, "fail", "3")

@@ -48,6 +48,10 @@ func (a *application) event(e supervisor.Event) {
 		}
 	case supervisor.EventTemplateGone:
 		a.templateGone(log, e)
+	case supervisor.EventLeft:
+		a.mu.Lock()
+		delete(a.due, e.Worker.Slot) // nobody waits for it any more
+		a.mu.Unlock()
 	case supervisor.EventBackoff:
 		if e.Delay > 0 {
 			a.paused(e.Worker.Slot, e.Delay)
