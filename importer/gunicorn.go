@@ -66,12 +66,17 @@ var gunicornFlags = map[string]string{
 	"u": "user", "g": "group", "m": "umask", "p": "pidfile", "D": "daemon", "R": "enable_stdio_inheritance",
 	"access-logfile": "accesslog", "error-logfile": "errorlog", "log-file": "errorlog", "log-level": "loglevel",
 	"env": "raw_env", "paste": "paste", "pid": "pidfile", "name": "proc_name", "preload": "preload_app",
-	"forwarded-allow-ips": "forwarded_allow_ips",
+	"forwarded-allow-ips": "forwarded_allow_ips", "keep-alive": "keepalive", "access-logformat": "access_log_format",
+	"proxy-allow-from": "proxy_allow_ips", "log-config": "logconfig", "log-config-json": "logconfig_dict",
+	"log-syslog": "syslog", "log-syslog-to": "syslog_addr", "log-syslog-prefix": "syslog_prefix", "log-syslog-facility": "syslog_facility",
+	"reload-extra-file": "reload_extra_files",
 }
 
 // gunicornSwitches take no value.
 var gunicornSwitches = []string{"reload", "daemon", "preload_app", "spew", "check_config", "print_config", "no_sendfile",
-	"reuse_port", "proxy_protocol", "capture_output", "enable_stdio_inheritance", "initgroups", "disable_redirect_access_to_syslog"}
+	"reuse_port", "proxy_protocol", "capture_output", "enable_stdio_inheritance", "initgroups", "disable_redirect_access_to_syslog",
+	"do_handshake_on_connect", "suppress_ragged_eofs", "strip_header_spaces", "permit_obsolete_folding", "permit_unconventional_http_method",
+	"permit_unconventional_http_version", "casefold_http_method", "syslog", "no_control_socket"}
 
 func (g *gunicorn) arguments(args []string) error {
 	for i := 0; i < len(args); i++ {
@@ -261,7 +266,7 @@ func (g *gunicorn) workerClass(name string, v pyValue) {
 func (g *gunicorn) umask(name string, v pyValue) {
 	n, err := strconv.ParseInt(v.text, 0, 32)
 	if v.kind == pyString {
-		n, err = strconv.ParseInt(v.text, 8, 32)
+		n, err = strconv.ParseInt(strings.TrimPrefix(v.text, "0o"), 8, 32)
 	}
 	if err != nil || n < 0 || n > 0o777 {
 		g.app.none(name, v.source, "not a mode")
@@ -400,6 +405,7 @@ var gunicornNone = map[string]string{
 	"statsd_host": "metrics are Prometheus': see [metrics]", "statsd_prefix": "metrics are Prometheus': see [metrics]", "dogstatsd_tags": "metrics are Prometheus': see [metrics]",
 	"secure_scheme_headers": "X-Forwarded-Proto of trusted_proxies is believed, no other", "forwarder_headers": "names with _ never pose as names with -",
 	"proxy_protocol": "not spoken", "sendfile": "files are sent by the front", "no_sendfile": "files are sent by the front",
+	"permit_obsolete_folding": "a folded header is refused", "suppress_ragged_eofs": "TLS that is cut off is a client that went away",
 	"reuse_port": "not needed: frontd alone listens", "initgroups": "always, with user",
 	"enable_stdio_inheritance": "always: what workers print goes to the log",
 	"check_config":             "frontd check", "print_config": "frontd config show", "spew": "no counterpart",

@@ -273,3 +273,25 @@ func TestValuesOfPHP(t *testing.T) {
 		}
 	}
 }
+
+// Switches of gunicorn's command line take no value: what follows is the next
+// argument, or the application.
+func TestGunicornSwitches(t *testing.T) {
+	out, err := Gunicorn("/srv", nil, []string{
+		"--do-handshake-on-connect", "--strip-header-spaces", "--permit-unconventional-http-method", "--no-control-socket", "--log-syslog",
+		"--keep-alive", "65", "--umask", "0o22", "--access-logformat", "x", "--proxy-allow-from", "10.0.0.1", "shop:app",
+	})
+	for _, want := range []string{`target = "shop:app"`, `idle_timeout = "1m5s"`, `umask = "022"`, "# access_log_format = x: the line's form", `trusted_proxies = ["10.0.0.1"]`} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v, made:\n%s\nwant %s", err, out, want)
+		}
+	}
+}
+
+// As many workers as cores is what frontd has without being told.
+func TestWorkersByCores(t *testing.T) {
+	out, err := UWSGI("/srv/u.ini", []byte("[uwsgi]\nmodule = shop\nprocesses = %k\n"))
+	if err != nil || strings.Contains(out, "\nworkers") || !strings.Contains(out, "# processes = %k: not needed") {
+		t.Errorf("%v, made:\n%s", err, out)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +27,11 @@ func UWSGI(file string, src []byte) (string, error) {
 		}
 		option := strings.ReplaceAll(strings.TrimLeft(s.key, "-"), "_", "-")
 		value, ok := u.expand(bareWord(s.value))
+		if s.value == "%k" && slices.Contains([]string{"processes", "workers", "p"}, option) {
+			u.cores = true
+			u.app.none(s.key, s.value, "not needed: without workers there are as many as CPUs")
+			continue
+		}
 		if !ok {
 			u.app.none(s.key, s.value, cmp.Or(uwsgiNone[option], "a placeholder in it is not known here: fill it in"))
 			continue
@@ -54,6 +60,7 @@ type uwsgi struct {
 	uid, gid string
 
 	workers, cheaper string
+	cores            bool // as many workers as cores
 	initial, idle    string
 	mounts           [][2]string
 	mounted          bool // the first of them is the application
@@ -314,6 +321,9 @@ func (u *uwsgi) setModule(v string) {
 
 func (u *uwsgi) writeWorkers() {
 	most, ok := number(u.workers, 1, 4096)
+	if !ok && u.cores {
+		return
+	}
 	if !ok {
 		most = 1 // uWSGI's default
 		if u.workers != "" {
