@@ -189,6 +189,25 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn returns what the checked connection is made of, as that of *tls.Conn does.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// breakOff closes a connection so that its client sees no clean end: by a reset,
+// and of TLS without the word that ends it. A unix socket has no such thing.
+func breakOff(nc net.Conn) {
+	for {
+		outer, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		nc = outer.NetConn()
+	}
+	if tcp, ok := nc.(interface{ SetLinger(int) error }); ok {
+		_ = tcp.SetLinger(0) // it is closed in any case
+	}
+	nc.Close()
+}
+
 // A tlsConn is a conn within TLS; net/http takes Request.TLS from it.
 type tlsConn struct {
 	*conn

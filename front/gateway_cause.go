@@ -66,10 +66,7 @@ func (c *call) reset() {
 	if err != nil {
 		return
 	}
-	if tcp, ok := nc.(interface{ SetLinger(int) error }); ok {
-		tcp.SetLinger(0)
-	}
-	nc.Close()
+	breakOff(nc)
 }
 
 // causeOf names why a request failed.
