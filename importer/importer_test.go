@@ -288,10 +288,16 @@ func TestGunicornSwitches(t *testing.T) {
 	}
 }
 
-// As many workers as cores is what frontd has without being told.
+// As many workers as cores is what frontd has without being told; nothing of the rest is lost.
 func TestWorkersByCores(t *testing.T) {
 	out, err := UWSGI("/srv/u.ini", []byte("[uwsgi]\nmodule = shop\nprocesses = %k\n"))
 	if err != nil || strings.Contains(out, "\nworkers") || !strings.Contains(out, "# processes = %k: not needed") {
 		t.Errorf("%v, made:\n%s", err, out)
+	}
+	out, err = UWSGI("/srv/u.ini", []byte("[uwsgi]\nmodule = shop\nprocesses = 4\ncheaper = 4\ncheaper-initial = 2\nidle = 7"))
+	for _, want := range []string{"\nworkers = 4\n", "# cheaper = 4:", "# cheaper-initial = 2:", "# idle = 7:"} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v, made:\n%s\nwant %s", err, out, want)
+		}
 	}
 }

@@ -321,32 +321,40 @@ func (u *uwsgi) setModule(v string) {
 
 func (u *uwsgi) writeWorkers() {
 	most, ok := number(u.workers, 1, 4096)
-	if !ok && u.cores {
-		return
-	}
 	if !ok {
 		most = 1 // uWSGI's default
 		if u.workers != "" {
 			u.app.none("workers", u.workers, "not a number that is known here")
 		}
 	}
-	if threads, ok := number(u.app.get("threads"), 2, 1024); ok && u.app.get("kind") != `"wsgi"` {
+	if threads, ok := number(u.app.get("threads"), 1, 1024); ok && u.app.get("kind") != `"wsgi"` {
 		u.app.drop("threads")
 		u.app.none("threads", itoa(threads), "threads are Python's: there are as many more workers")
 		most = min(most*threads, 4096)
 	}
-	least, elastic := number(u.cheaper, 1, most)
-	if !elastic || least == most {
-		u.app.set("workers", itoa(most))
+	least, elastic := number(u.cheaper, 1, most-1)
+	if elastic = elastic && !u.cores; !elastic {
+		if !u.cores {
+			u.app.set("workers", itoa(most))
+		}
+		u.spare("cheaper", u.cheaper, "min of workers = { min, max, idle }, less than max")
+		u.spare("cheaper-initial", u.initial, "not needed: workers come as requests do")
+		u.spare("idle", u.idle, "idle of workers = { min, max, idle }: workers without need end, frontd stays")
 		return
 	}
-	idle := `"60s"`
-	if s, ok := seconds(u.idle); ok {
-		idle = s
+	idle, ok := seconds(u.idle)
+	if !ok {
+		idle = `"60s"`
+		u.spare("idle", u.idle, "not a number of seconds")
 	}
 	u.app.set("workers", "{ min = "+itoa(least)+", max = "+itoa(most)+", spare = 1, idle = "+idle+" }",
 		"cheaper: as many as the load needs")
-	if u.initial != "" {
-		u.app.none("cheaper-initial", u.initial, "not needed: workers come as requests do")
+	u.spare("cheaper-initial", u.initial, "not needed: workers come as requests do")
+}
+
+// spare tells of a setting that went into no other, if it was there.
+func (u *uwsgi) spare(key, v, why string) {
+	if v != "" {
+		u.app.none(key, v, why)
 	}
 }
