@@ -76,7 +76,7 @@ var gunicornFlags = map[string]string{
 var gunicornSwitches = []string{"reload", "daemon", "preload_app", "spew", "check_config", "print_config", "no_sendfile",
 	"reuse_port", "proxy_protocol", "capture_output", "enable_stdio_inheritance", "initgroups", "disable_redirect_access_to_syslog",
 	"do_handshake_on_connect", "suppress_ragged_eofs", "strip_header_spaces", "permit_obsolete_folding", "permit_unconventional_http_method",
-	"permit_unconventional_http_version", "casefold_http_method", "syslog", "no_control_socket"}
+	"permit_unconventional_http_version", "casefold_http_method", "syslog", "no_control_socket", "tolerate_dangerous_framing"}
 
 func (g *gunicorn) arguments(args []string) error {
 	for i := 0; i < len(args); i++ {
@@ -198,12 +198,17 @@ var gunicornSettings = map[string]func(g *gunicorn, name string, v pyValue){
 		}
 		g.app.none(name, v.source, "not a number that is possible here")
 	},
-	"max_requests_jitter": func(g *gunicorn, _ string, v pyValue) { g.jitter, _ = number(v.text, 0, 1<<40) },
-	"chdir":               func(g *gunicorn, _ string, v pyValue) { g.chdir = v.text; g.app.set("directory", quote(v.text)) },
-	"user":                func(g *gunicorn, _ string, v pyValue) { g.app.set("user", quote(v.text)) },
-	"group":               func(g *gunicorn, _ string, v pyValue) { g.app.set("group", quote(v.text)) },
-	"umask":               (*gunicorn).umask,
-	"raw_env":             (*gunicorn).rawEnv,
+	"max_requests_jitter": func(g *gunicorn, name string, v pyValue) {
+		n, ok := number(v.text, 0, 1<<40)
+		if g.jitter = n; !ok {
+			g.app.none(name, v.source, "not a number that is possible here")
+		}
+	},
+	"chdir":   func(g *gunicorn, _ string, v pyValue) { g.chdir = v.text; g.app.set("directory", quote(v.text)) },
+	"user":    func(g *gunicorn, _ string, v pyValue) { g.app.set("user", quote(v.text)) },
+	"group":   func(g *gunicorn, _ string, v pyValue) { g.app.set("group", quote(v.text)) },
+	"umask":   (*gunicorn).umask,
+	"raw_env": (*gunicorn).rawEnv,
 	"pythonpath": func(g *gunicorn, _ string, v pyValue) {
 		g.env.set("PYTHONPATH", quote(strings.ReplaceAll(v.text, ",", ":")))
 	},
@@ -354,6 +359,9 @@ func (g *gunicorn) finish() {
 			g.app.set("recycle.jitter", strconv.FormatFloat(share, 'f', 2, 64), "a share that chance takes off")
 		}
 	}
+	if g.jitter > 0 && g.maxRequests == 0 {
+		g.app.none("max_requests_jitter", itoa(g.jitter), "nothing is recycled without max_requests")
+	}
 	g.env.write(g.app)
 	g.listen()
 	r := g.route()
@@ -383,6 +391,8 @@ func (g *gunicorn) listen() {
 		}
 		g.section("server.tls").set("certificate", quote(g.cert))
 		g.section("server.tls").set("key", quote(g.key))
+	} else if g.cert+g.key != "" {
+		g.server.none("certfile, keyfile", g.cert+g.key, "TLS takes both: server.tls, and https:// in listen")
 	}
 	g.server.set("listen", quoteList(g.binds))
 }
@@ -405,7 +415,7 @@ var gunicornNone = map[string]string{
 	"statsd_host": "metrics are Prometheus': see [metrics]", "statsd_prefix": "metrics are Prometheus': see [metrics]", "dogstatsd_tags": "metrics are Prometheus': see [metrics]",
 	"secure_scheme_headers": "X-Forwarded-Proto of trusted_proxies is believed, no other", "forwarder_headers": "names with _ never pose as names with -",
 	"proxy_protocol": "not spoken", "sendfile": "files are sent by the front", "no_sendfile": "files are sent by the front",
-	"permit_obsolete_folding": "a folded header is refused", "suppress_ragged_eofs": "TLS that is cut off is a client that went away",
+	"permit_obsolete_folding": "a folded header is refused", "tolerate_dangerous_framing": "a framing that two may read differently is refused", "suppress_ragged_eofs": "TLS that is cut off is a client that went away",
 	"reuse_port": "not needed: frontd alone listens", "initgroups": "always, with user",
 	"enable_stdio_inheritance": "always: what workers print goes to the log",
 	"check_config":             "frontd check", "print_config": "frontd config show", "spew": "no counterpart",

@@ -279,9 +279,11 @@ func TestValuesOfPHP(t *testing.T) {
 func TestGunicornSwitches(t *testing.T) {
 	out, err := Gunicorn("/srv", nil, []string{
 		"--do-handshake-on-connect", "--strip-header-spaces", "--permit-unconventional-http-method", "--no-control-socket", "--log-syslog",
-		"--keep-alive", "65", "--umask", "0o22", "--access-logformat", "x", "--proxy-allow-from", "10.0.0.1", "shop:app",
+		"--keep-alive", "65", "--umask", "0o22", "--access-logformat", "x", "--proxy-allow-from", "10.0.0.1", "--tolerate-dangerous-framing",
+		"--max-requests-jitter", "5", "--keyfile", "k.pem", "shop:app",
 	})
-	for _, want := range []string{`target = "shop:app"`, `idle_timeout = "1m5s"`, `umask = "022"`, "# access_log_format = x: the line's form", `trusted_proxies = ["10.0.0.1"]`} {
+	for _, want := range []string{`target = "shop:app"`, `idle_timeout = "1m5s"`, `umask = "022"`, "# access_log_format = x: the line's form", `trusted_proxies = ["10.0.0.1"]`,
+		"# max_requests_jitter = 5: nothing", "# certfile, keyfile = k.pem: TLS takes both"} {
 		if err != nil || !strings.Contains(out, want) {
 			t.Errorf("%v, made:\n%s\nwant %s", err, out, want)
 		}
