@@ -20,7 +20,7 @@ var serverKeys = append([]key[Server]{
 		`the most that a graceful stop may take; what still runs then is ended`,
 		func(s *Server) *time.Duration { return &s.ShutdownTimeout }),
 	field("trusted_proxies", list(network),
-		`addresses or networks whose X-Forwarded-For, -Proto and -Host are believed; from anyone else they are not`,
+		`addresses or networks whose X-Forwarded-For and -Proto are believed; from anyone else they are not, and X-Forwarded-Host from nobody`,
 		trustedProxies),
 	field("header_timeout", duration(time.Millisecond),
 		`the most that a client may take to send a request's head, then 408`,

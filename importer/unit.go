@@ -176,5 +176,5 @@ func (u *unit) forwarded(listener string, m member) {
 		u.server.set("trusted_proxies", quoteList(list))
 	}
 	u.server.none("listeners."+listener+"."+m.name, m.value.source(),
-		"X-Forwarded-For, -Proto and -Host of trusted_proxies are believed; other names of headers are not")
+		"X-Forwarded-For and -Proto of trusted_proxies are believed; other names of headers are not")
 }
