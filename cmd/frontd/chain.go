@@ -14,7 +14,6 @@ type chain struct {
 	handler http.Handler
 	roots   folders // open until the last request has left
 	apps    []string
-	stores  []string      // the places of its sessions
 	idle    chan struct{} // capacity 1: the last request has left a chain that is not in force
 
 	requests atomic.Int64

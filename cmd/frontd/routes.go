@@ -23,7 +23,7 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 	var routes []front.Route
 	var roots folders
 	stages := newStager(c)
-	sessions := chainSessions{daemon: d}
+	sessions := chainSessions{daemon: d, roots: &roots}
 	for _, rc := range c.Routes {
 		rt, err := d.routeOf(c, rc, &roots)
 		if err != nil {
@@ -65,7 +65,7 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 		return nil, err
 	}
 	return &chain{
-		handler: h, roots: roots, apps: appNames(c), stores: sessions.places, idle: make(chan struct{}, 1),
+		handler: h, roots: roots, apps: appNames(c), idle: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -76,18 +76,15 @@ func (d *daemon) enforce(ch *chain) *chain {
 	if before != nil {
 		before.retire()
 	}
-	if err := d.stores.use(ch.stores); err != nil {
-		d.log.Error("store of sessions not closed", "error", err)
-	}
 	return before
 }
 
-// folders are those that a chain has open.
+// folders are those that a chain has open, and its parts in stores of sessions.
 type folders []io.Closer
 
 func (f folders) close() {
 	for _, c := range f {
-		c.Close() // of a folder: nothing is lost
+		c.Close() // of a folder: nothing is lost; a store tells the log
 	}
 }
 

@@ -5,10 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -21,17 +19,30 @@ import (
 // sessionStores are the stores in use, by their place: one each, whatever the
 // number of routes that keep sessions there, and the same one over a reload.
 type sessionStores struct {
-	mu   sync.Mutex // guards the fields below
-	open map[string]session.Store
-	last []string // of the chain in force
+	mu   sync.Mutex // guards the field below
+	open map[string]*openStore
+}
+
+// An openStore is closed when the last chain has left that led to it: a request
+// may be on its way through one that any number of reloads have replaced.
+type openStore struct {
+	session.Store
+	leases int
+}
+
+// A lease is a chain's part in a store.
+type lease struct {
+	stores *sessionStores
+	place  string
+	log    *logbook
 }
 
 // chainSessions makes the sessions of one chain. Routes with the same settings
 // have the same, so that an application can lead from one to another.
 type chainSessions struct {
 	daemon *daemon
+	roots  *folders // gets the leases
 	made   map[string]*session.Sessions
-	places []string
 }
 
 // of returns the sessions of an app's route, nil for none.
@@ -50,11 +61,11 @@ func (cs *chainSessions) of(c *config.Config, ac *config.App, rc *config.Route) 
 	if s := cs.made[settings]; s != nil {
 		return s, nil
 	}
-	store, place, err := cs.daemon.sessionStore(sc)
+	store, lease, err := cs.daemon.sessionStore(sc)
 	if err != nil {
 		return nil, err
 	}
-	cs.places = append(cs.places, place)
+	*cs.roots = append(*cs.roots, lease)
 	secrets, err := sessionSecrets(sc)
 	if err != nil {
 		return nil, err
@@ -87,8 +98,8 @@ func (d *daemon) sessionFile() (string, error) {
 	return filepath.Join(base, d.name+".sessions.db"), err
 }
 
-// sessionStore returns the store of a place, and the place's name.
-func (d *daemon) sessionStore(sc config.Session) (session.Store, string, error) {
+// sessionStore returns the store of a place, for as long as its lease lasts.
+func (d *daemon) sessionStore(sc config.Session) (session.Store, lease, error) {
 	s := &d.stores
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,8 +107,10 @@ func (d *daemon) sessionStore(sc config.Session) (session.Store, string, error) 
 	if sc.Store == config.StoreEmbedded {
 		place = fmt.Sprintf("%s %d", sc.File, sc.Max)
 	}
+	l := lease{s, place, d.log}
 	if store := s.open[place]; store != nil {
-		return store, place, nil
+		store.leases++
+		return store.Store, l, nil
 	}
 	var store session.Store
 	var err error
@@ -107,33 +120,46 @@ func (d *daemon) sessionStore(sc config.Session) (session.Store, string, error) 
 		store, err = redis.Open(sc.Store)
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, l, err
 	}
 	if s.open == nil {
-		s.open = make(map[string]session.Store)
+		s.open = make(map[string]*openStore)
 	}
-	s.open[place] = store
-	return store, place, nil
+	s.open[place] = &openStore{store, 1}
+	return store, l, nil
 }
 
-// use closes the stores that neither a new chain has nor the one before it:
-// a request may still be on its way through that.
-func (s *sessionStores) use(places []string) error {
+// Close ends the lease.
+func (l lease) Close() error {
+	s := l.stores
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
-	for _, place := range slices.Collect(maps.Keys(s.open)) {
-		if !slices.Contains(places, place) && !slices.Contains(s.last, place) {
-			errs = append(errs, s.open[place].Close())
-			delete(s.open, place)
-		}
+	store := s.open[l.place]
+	if store == nil {
+		return nil // the daemon has ended
 	}
-	s.last = places
-	return errors.Join(errs...)
+	if store.leases--; store.leases > 0 {
+		return nil
+	}
+	delete(s.open, l.place)
+	err := store.Close()
+	if err != nil {
+		l.log.Error("store of sessions not closed", "error", err)
+	}
+	return err
 }
 
 // close closes all of them: no request is left.
-func (s *sessionStores) close() error { return errors.Join(s.use(nil), s.use(nil)) }
+func (s *sessionStores) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, store := range s.open {
+		errs = append(errs, store.Close())
+	}
+	clear(s.open)
+	return errors.Join(errs...)
+}
 
 // sessionSecrets are those of the configuration, or the one beside the file.
 func sessionSecrets(sc config.Session) ([][]byte, error) {
