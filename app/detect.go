@@ -65,6 +65,14 @@ func detectFolder(folder string) (App, error) {
 	case has("manage.py"):
 		return detectDjango(folder)
 	}
+	// The root of such a project holds what no URL may show: keys, logs, databases.
+	for _, public := range []string{"public", "web"} {
+		if index := filepath.Join(public, "index.php"); has("composer.json") && has(index) {
+			root := filepath.Join(folder, public)
+			return App{Kind: PHP, Target: root, Dir: root,
+				Why: fmt.Sprintf("%s has composer.json and %s: PHP, with the document root %s", folder, index, root)}, nil
+		}
+	}
 	found, err := servable(folder)
 	if err != nil {
 		return App{}, err
@@ -75,7 +83,21 @@ func detectFolder(folder string) (App, error) {
 	}
 	return App{}, fmt.Errorf("%s: looked in this folder for index.php (PHP), wsgi.py, app.py and manage.py (Python), "+
 		"and for any .py, .cgi, .php or .html file: none is there"+
-		"\n(a folder of CGI programs is cgi:%s, a folder of anything is folder:%s)", folder, folder, folder)
+		"\n(a folder of CGI programs is cgi:%s, a folder of anything is folder:%s%s)", folder, folder, folder, otherLanguage(has))
+}
+
+// otherLanguage says what a folder is that takes a command of its own.
+func otherLanguage(has func(name string) bool) string {
+	for _, o := range []struct{ file, hint string }{
+		{"config.ru", "; config.ru is Rack's: docs/ruby.md has a worker for it"},
+		{"app.psgi", "; app.psgi is Perl's: docs/perl.md has a worker for it"},
+		{"go.mod", "; for a Go program that uses frontd's package worker: go build, then go:./PROGRAM"},
+	} {
+		if has(o.file) {
+			return o.hint
+		}
+	}
+	return ""
 }
 
 // servable returns the name of a file, in the order of names, which shows that a
