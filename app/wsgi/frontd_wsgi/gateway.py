@@ -87,7 +87,9 @@ class Gateway:
             return
         try:
             close()
-        except Exception as e:
+        except (Exception, SystemExit) as e:
+            if answer.connection.abandoned:
+                raise  # it forked: serve ends this process
             self._report(e, answer.connection, answer.errors)
 
     def _report(self, exc, connection, errors):

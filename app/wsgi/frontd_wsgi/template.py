@@ -57,7 +57,7 @@ class ForkHooks:
         for hook in self._in_worker:
             try:
                 hook()
-            except Exception:
+            except BaseException:  # sys.exit() in a hook is no reason for a worker to end, either
                 log("a hook of os.register_at_fork failed:\n" + traceback.format_exc())
 
 

@@ -75,6 +75,12 @@ def close_raises(environ, start_response):
         def close(self): raise ValueError("in close")
     return Bad([b"kept"])
 @route
+def close_exits(environ, start_response):
+    start_response(*OK)
+    class Bad(Closing):
+        def close(self): sys.exit("in close")
+    return Bad([b"kept"])
+@route
 def both_raise(environ, start_response):
     start_response(*OK)
     class Bad(Closing):
@@ -194,6 +200,9 @@ class Bad(unittest.TestCase):
         answer = self.client.ask("/close_raises")
         self.assertEqual((answer.status, answer.body, answer.app_status), (503, b"kept", 0))
         self.assertIn(b"in close", answer.stderr)
+        answer = self.client.ask("/close_exits")
+        self.assertEqual((answer.status, answer.body, answer.ended), (200, b"kept", True), "the answer was whole")
+        self.assertIn(b"SystemExit: in close", answer.stderr)
         answer = self.failed("/both_raise", "in the item")
         self.assertIn(b"in close", answer.stderr)
 

@@ -51,6 +51,15 @@ def application(environ, start_response):
             yield b"child" if not child else b"%d," % told(child)
         start_response("200 OK", [])
         return stream()
+    elif path == "/close":
+        class Forking:
+            def __iter__(self): return iter([b"%d" % os.getpid()])
+            def close(self):
+                self.child = os.fork()
+                if not self.child: sys.exit(7)
+                print(told(self.child), flush=True)
+        start_response("200 OK", [])
+        return Forking()
     elif path == "/cut":
         child = os.fork()
         if not child:
@@ -106,6 +115,10 @@ class Forked(unittest.TestCase):
         self.host.term()
         self.assertEqual(self.host.wait(), 0)
         self.assertEqual(self.host.process.stdout.read(), b"atexit %d\n" % self.host.process.pid, "a child runs none")
+
+    def test_a_child_of_close(self):
+        self.assertEqual(self.ask("/close"), str(self.host.process.pid))
+        self.assertEqual(self.host.process.stdout.readline(), b"7\n")
 
     def test_a_child_that_lives_on_holds_no_connection(self):
         answer = self.client.ask("/cut")  # read until the host closes

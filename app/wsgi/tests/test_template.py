@@ -164,6 +164,7 @@ class Templates(unittest.TestCase):
         template = Template(self, APP + """
 import sys
 first, wrong = (lambda: hooks.append("first")), (lambda: 1 / 0)
+os.register_at_fork(after_in_child=lambda: exit(3))
 os.register_at_fork(after_in_child=first)
 os.register_at_fork(after_in_child=wrong)
 os.register_at_fork(before=lambda: None, after_in_child=lambda: hooks.append("pair"))
