@@ -168,7 +168,6 @@ func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err
 		sd.SdNotify(false, sd.SdNotifyReady)
 		p.wait(cmd.Context(), signals)
 		sd.SdNotify(false, sd.SdNotifyStopping)
-		p.control.close()
 	}
 	return errors.Join(err, p.stop(sup, c.Server.ShutdownTimeout, signals))
 }
@@ -260,12 +259,14 @@ func (p *pool) event(e supervisor.Event) {
 	}
 }
 
-// wait returns when the pool is to stop. HUP has new workers take over.
+// wait returns when the pool is to stop, and nothing is changed any more. HUP
+// has new workers take over.
 func (p *pool) wait(ctx context.Context, signals <-chan os.Signal) {
 	ctx, cancel := context.WithCancel(ctx)
 	var replaced chan struct{} // not nil: a replacement is under way; closed at its end
 	defer func() {
 		cancel()
+		p.control.close() // what it does is given up: a replacement waits for its turn behind it
 		if replaced != nil {
 			<-replaced
 		}

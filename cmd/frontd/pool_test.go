@@ -92,3 +92,32 @@ func TestPoolIncidents(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// A stop waits neither for a restart that waits for a worker which does not end, nor
+// for the reload behind it: who asks for a stop at once gets one.
+func TestPoolStopsBesideChanges(t *testing.T) {
+	t.Parallel()
+	dir := counterpart.Dir(t)
+	m := newManager(t, dir)
+	cmd := command(t, dir, "pool", "demo", "-l", "unix:"+dir+"/pool.sock", "-w", "1")
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+m.path)
+	p := counterpart.Start(t, cmd)
+	pid := p.AwaitLine(`worker ready.*pid=(\d+)`, patience)[1]
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.await("it is up", "READY=1")
+	syscall.Kill(n, syscall.SIGSTOP)
+	counterpart.Start(t, command(t, dir, "restart", "demo"))
+	p.AwaitLine("worker stopping.*pid="+pid, patience)
+	p.Signal(syscall.SIGHUP)
+	m.await("the reload", "RELOADING=1")
+	p.Signal(syscall.SIGTERM)
+	p.AwaitLine("msg=stopping ", patience)
+	p.Signal(syscall.SIGTERM)
+	p.AwaitLine("worker gone.*pid="+pid+` .*killed by signal 9 \(stop\)`, patience)
+	if code := p.AwaitExit(patience).ExitCode(); code != 0 {
+		t.Errorf("exit status is %d, want 0", code)
+	}
+}
