@@ -117,6 +117,7 @@ func (c *Cgroup) groupLocked(spec *Spec) (*specGroup, error) {
 		func() error { return c.enable(app) },
 		func() error { return c.bound(g.path, spec.Bounds) },
 		func() error { return c.enable(g.path) },
+		func() error { return c.weighLocked(spec.Name, spec) },
 	} {
 		if err == nil {
 			err = step()
@@ -138,7 +139,37 @@ func (c *Cgroup) tidyLocked(spec *Spec) {
 	if g := c.specs[spec]; g != nil && g.leaves == 0 {
 		os.Remove(g.path) // where a worker is lost in the kernel, close tries again
 		delete(c.specs, spec)
+		c.weighLocked(spec.Name, nil) // settings that were refused hold no longer; fails where the group is gone
 	}
+}
+
+// weighLocked sets the share of the CPU that an application's group has against
+// frontd's own and other applications'. Within groups that the kernel weighs, a process is nice
+// only to those of its own. While new settings are tried the less nice ones hold:
+// they may be refused. c.mu is held; spec, if not nil, is about to get a group.
+func (c *Cgroup) weighLocked(app string, spec *Spec) error {
+	if !c.Has("cpu") {
+		return nil
+	}
+	var nice []int
+	if spec != nil {
+		nice = append(nice, spec.Nice)
+	}
+	for s := range c.specs {
+		if s.Name == app {
+			nice = append(nice, s.Nice)
+		}
+	}
+	if len(nice) == 0 {
+		return nil
+	}
+	want := strconv.Itoa(min(max(slices.Min(nice), -20), 19))
+	dir, file := filepath.Join(c.path, appPrefix+app), "cpu.weight.nice"
+	now, err := os.ReadFile(filepath.Join(dir, file)) // another daemon may have left it otherwise
+	if got := strings.TrimSpace(string(now)); got == want || err != nil && want == "0" {
+		return nil
+	}
+	return writeCgroup(dir, file, want)
 }
 
 // cpuPeriod is the kernel's default: a worker over its share waits for the

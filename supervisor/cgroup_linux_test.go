@@ -78,7 +78,7 @@ func fakeCgroup(t testing.TB, dirs ...string) *Cgroup {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range []string{"cgroup.subtree_control", "memory.max", "cpu.max", "pids.max", "memory.oom.group", "cgroup.kill"} {
+		for _, f := range []string{"cgroup.subtree_control", "memory.max", "cpu.max", "cpu.weight.nice", "pids.max", "memory.oom.group", "cgroup.kill"} {
 			if err := os.WriteFile(filepath.Join(dir, f), nil, 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -130,6 +130,51 @@ func TestCgroupBounds(t *testing.T) {
 	files("max; max 100000; max; +cpu +memory +pids")
 	if _, err := cg.leaf(&Spec{Name: "other"}, 1); err == nil || !strings.Contains(err.Error(), "control group: ") {
 		t.Errorf("a group without its files is used: %v", err)
+	}
+}
+
+// An application that is nice is so to other applications: the group has its
+// weight by it. New settings that may be refused take nothing from what runs, and
+// leave nothing behind.
+func TestCgroupIsNice(t *testing.T) {
+	cg := fakeCgroup(t, "app-blog")
+	file := filepath.Join(cg.path, "app-blog", "cpu.weight.nice")
+	if err := os.WriteFile(file, []byte("0\n"), 0o644); err != nil { // as the kernel has it; a longer number is never written over
+		t.Fatal(err)
+	}
+	specs := map[string]*Spec{}
+	for name, nice := range map[string]int{"usual": 0, "nice": 5, "nicer": 10, "nicest": 30} {
+		specs[name] = &Spec{Name: "blog", Nice: nice}
+	}
+	cg.specs = map[*Spec]*specGroup{}
+	for _, c := range []struct{ does, spec, want string }{
+		{"makes", "usual", "0"},
+		{"makes", "nice", "0"},
+		{"ends", "usual", "5"},
+		{"makes", "usual", "0"},
+		{"ends", "usual", "5"}, // refused
+		{"makes", "nicer", "5"},
+		{"ends", "nice", "10"},
+		{"makes", "nicest", "10"},
+		{"ends", "nicer", "19"},
+		{"ends", "nicest", "19"}, // and the group goes
+	} {
+		spec := specs[c.spec]
+		if c.does == "makes" {
+			if err := cg.weighLocked("blog", spec); err != nil {
+				t.Fatal(err)
+			}
+			cg.specs[spec] = &specGroup{path: filepath.Join(cg.path, "none")}
+		} else {
+			cg.tidyLocked(spec)
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimSpace(string(b)); got != c.want {
+			t.Errorf("after it %s a group of the %s spec: %q, want %q", c.does, c.spec, got, c.want)
+		}
 	}
 }
 

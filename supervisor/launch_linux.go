@@ -27,6 +27,9 @@ const (
 	rlimitNproc     = 6
 
 	prCapAmbientClearAll = 4
+
+	schedOther = 0
+	schedBatch = 3
 )
 
 // workerOOMScore is added to frontd's own for a worker's badness: where the machine runs out of
@@ -103,7 +106,23 @@ func (o *launchOrder) renice() error {
 	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, want); err != nil {
 		return fmt.Errorf("nice %d: %w", o.Nice, err)
 	}
+	if o.Nice > 0 {
+		yield()
+	}
 	return nil
+}
+
+// yield has what runs in this thread, and what it starts, wake up without taking
+// the CPU from who has it (SCHED_BATCH, sched(7)): a forking worker makes others
+// wait half as often by it. nice alone is a share of the time, and who has used up
+// less than its own comes first. It is refused by filters of system calls only, and
+// nice holds without it; who was started with another policy keeps that.
+func yield() {
+	policy, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETSCHEDULER, 0, 0, 0)
+	if errno == 0 && policy == schedOther {
+		var priority int32 // struct sched_param
+		syscall.RawSyscall(syscall.SYS_SCHED_SETSCHEDULER, 0, schedBatch, uintptr(unsafe.Pointer(&priority)))
+	}
 }
 
 func (o *launchOrder) limit() error {

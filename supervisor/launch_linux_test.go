@@ -47,12 +47,34 @@ func ownNice(t *testing.T) int {
 	return 20 - n // getpriority(2): what the kernel returns
 }
 
+// nicePolicy is how who is nice is scheduled, as /proc/PID/stat has it: as a batch,
+// unless we are neither that nor the usual.
+func nicePolicy(t *testing.T) string {
+	t.Helper()
+	own, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETSCHEDULER, 0, 0, 0)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	if own == schedOther {
+		own = schedBatch
+	}
+	return strconv.Itoa(int(own))
+}
+
+// ownAutogroup is what we share the CPU within, "" where there are none.
+func ownAutogroup() string {
+	b, _ := os.ReadFile("/proc/self/autogroup")
+	name, _, _ := strings.Cut(string(b), " ")
+	return name
+}
+
 func pointer[T any](v T) *T { return &v }
 
 func TestWorkerIsConfined(t *testing.T) {
 	spec := shellSpec(t, `echo umask $(umask)
 echo files $(ulimit -n) core $(ulimit -c) data $(ulimit -d) file $(ulimit -f)
 echo nice $(cut -d' ' -f19 /proc/$$/stat) oom $(cat /proc/$$/oom_score_adj)
+echo policy $(cut -d' ' -f41 /proc/$$/stat) $(cut -d' ' -f1 /proc/$$/autogroup 2>/dev/null)
 echo argv0 $0 pwd $PWD stdin $(readlink /proc/$$/fd/0)
 echo secret "$SECRET" guarded ${FRONTD_GUARD:+yes}
 echo $(grep -E 'NoNewPrivs|^(Uid|Gid|Groups)' /proc/$$/status)`)
@@ -71,6 +93,8 @@ echo $(grep -E 'NoNewPrivs|^(Uid|Gid|Groups)' /proc/$$/status)`)
 		"umask 0027",
 		"files 77 core 0 data 65536 file 2048",
 		"nice " + strconv.Itoa(min(ownNice(t)+7, 19)) + " oom " + strconv.Itoa(oomScore(ownOOMScore(t))),
+		// In a session of its own it were nice to nobody else (autogroups, sched(7)).
+		"policy " + nicePolicy(t) + " " + ownAutogroup(),
 		"argv0 blog-worker pwd /usr stdin /dev/null",
 		"secret a b", "c guarded yes",
 	} {
