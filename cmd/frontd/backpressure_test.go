@@ -54,6 +54,9 @@ def application(environ, start_response):
     write = start_response("200 OK", headers)
     if name == "marker": return [b"here"]
     if name == "fixed": return [b"".join(Source(name, 20 << 20))]
+    if name == "plain":
+        with open(name, "wb") as f: f.write(bytes(20 << 20))
+        return environ["wsgi.file_wrapper"](open(name, "rb"))
     if name == "finite": return Source(name, 20 << 20)
     if name == "file_wrapper": return environ["wsgi.file_wrapper"](Source(name), 65536)
     if name == "generator": return generate(name)
@@ -284,7 +287,7 @@ func TestWSGISlowReader(t *testing.T) {
 func TestWSGIWholeAnswerFreesWorker(t *testing.T) {
 	t.Parallel()
 	r := serveSite(t, bareSource, "workers = 1\nqueue = { timeout = \"60s\" }") // on a busy machine 20 MiB take a while
-	for _, target := range []string{"/fixed", "/finite?yes"} {
+	for _, target := range []string{"/fixed", "/finite?yes", "/plain"} {
 		client := r.stopReading(target)
 		resp, err := http.ReadResponse(bufio.NewReaderSize(client, 4<<10), nil)
 		if err != nil {

@@ -1,5 +1,6 @@
 """wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling")."""
 
+import io
 import os
 import stat
 import sys
@@ -64,6 +65,25 @@ def sent_by_front(wrapper, folders, status, headers):
         return None
     lengths = [value for name, value in headers if name.lower() == "content-length"]
     return name if not lengths or lengths == [str(opened.st_size)] else None
+
+
+# Bytes below which a file's size is not told: nobody waits for so few, and files of
+# the kernel's own (/proc, /sys) claim sizes that are not theirs.
+_MIN_TOLD = 64 << 10
+
+
+def length(filelike):
+    """Returns how many bytes are to come of a file as open() gives it, or None: of
+    another object, as of gzip.open(), what is read is not what lies on the disk."""
+    raw = filelike.raw if type(filelike) is io.BufferedReader else filelike
+    if type(raw) is not io.FileIO:
+        return None
+    try:
+        info = os.fstat(raw.fileno())
+        left = info.st_size - filelike.tell()
+    except (OSError, ValueError):
+        return None
+    return left if stat.S_ISREG(info.st_mode) and left >= _MIN_TOLD else None
 
 
 def _is_temporary(filelike):

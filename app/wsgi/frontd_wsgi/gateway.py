@@ -1,6 +1,6 @@
 """One request through the application: the server side of PEP 3333."""
 
-from . import forked, head
+from . import filewrapper, forked, head
 from .environ import BadRequest, complete
 from .errors import Errors, RequestAborted
 from .filewrapper import FileWrapper, sent_by_front
@@ -75,6 +75,7 @@ class Gateway:
                 answer.send_each(result)
             elif not folders or not answer.hand_over(result, folders):
                 answer.may_exceed = True  # a file may well be longer than the part of it that is wanted
+                answer.tell_length(filewrapper.length(result.filelike))
                 answer.send_each(result)
         finally:
             self._close(result, answer)
@@ -196,6 +197,12 @@ class Answer:
         self._head += b"X-Sendfile: %s\r\n" % path.encode("ascii")
         self._length, self.bodyless = None, True
         return True
+
+    def tell_length(self, length):
+        """Announces the length of what follows, if it is known and nobody has: the
+        front takes such an answer off the worker, whose place no slow client holds."""
+        if length is not None and self._head is not None and not self.sending:
+            self._announce(length)
 
     def finish(self):
         """Ends the answer when the application has nothing more to say."""

@@ -7,6 +7,7 @@ from .apps import PRELUDE
 from .client import head, hosting, record
 
 GOOD = PRELUDE + '''
+import gzip
 @route
 def hello(environ, start_response):
     start_response(*OK)
@@ -152,6 +153,17 @@ def wrapped_file(environ, start_response):
     return environ["wsgi.file_wrapper"](File(), 8192)
 
 @route
+def plain_file(environ, start_response):
+    kind = environ["QUERY_STRING"]
+    path = os.path.join(os.getcwd(), "plain-" + kind)
+    with (gzip.open if kind == "gzip" else open)(path, "wb") as f:
+        f.write(os.urandom(100000) if kind != "small" else b"small")
+    f = gzip.open(path) if kind == "gzip" else open(path, "rb", 0 if kind == "raw" else -1)
+    if kind != "small": f.read(5)
+    start_response(*OK)
+    return environ["wsgi.file_wrapper"](f)
+
+@route
 def wrapped_pipe(environ, start_response):
     r, w = os.pipe(); os.write(w, b"through a pipe"); os.close(w)
     start_response(*OK)
@@ -291,6 +303,13 @@ class Good(unittest.TestCase):
         answer = self.ask("/wrapped_file")
         self.assertEqual(answer.body, (bytes(range(256)) * 1000)[5:], "from where the file stood")
         self.assertEqual(self.line(), "file closed")
+        for kind, told in (("buffered", "99995"), ("raw", "99995"), ("gzip", None), ("small", None)):
+            answer = self.ask("/plain_file?" + kind)
+            self.assertEqual(len(answer.body), 5 if kind == "small" else 99995, kind)
+            if type(self) is Good:  # the validator hides what the iterable is
+                self.assertEqual(answer.header("Content-Length"), told, kind)
+            answer = self.ask("/plain_file?" + kind, method="HEAD")
+            self.assertEqual((answer.body, answer.ended), (b"", True))
         for how in ("", "?inside"):
             answer = self.ask("/temporary_file" + how, FRONTD_SENDFILE="/")
             self.assertEqual((answer.body, answer.header("X-Sendfile")), (b"gone with its close", None))

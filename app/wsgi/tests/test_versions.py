@@ -24,6 +24,7 @@ KNOWN = {
     "gc": "collect freeze get_threshold isenabled set_threshold",
     "importlib": "__file__ import_module machinery",
     "importlib.machinery": "SourceFileLoader",
+    "io": "BufferedReader FileIO",
     "ipaddress": "ip_address",
     "json": "dumps loads",
     "linecache": "getline",
