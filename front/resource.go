@@ -191,7 +191,7 @@ func (f *Folder) programEnd(route string) (int, error) {
 		switch info, err := f.static.root.Stat(strings.Trim(route[:end], "/")); {
 		case err == nil && info.Mode().IsRegular():
 			return end, nil
-		case errors.Is(err, fs.ErrPermission):
+		case errors.Is(err, fs.ErrPermission), leadsOut(err):
 			return 0, err
 		}
 	}
@@ -208,7 +208,7 @@ func (f *Folder) whole(mount, route string, none error) (Resource, error) {
 	name, wantDir := fileName(route)
 	info, err := f.static.root.Stat(name)
 	switch {
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), leadsOut(err):
 		return Resource{}, err
 	case err != nil:
 		return Resource{}, nil

@@ -234,7 +234,19 @@ func etag(info fs.FileInfo, suffix string) string {
 
 // failFile answers for a file that cannot be had.
 func failFile(w http.ResponseWriter, r *http.Request, err error) {
-	Fail(w, r, fileCause(err), err.Error())
+	reason := err.Error()
+	if leadsOut(err) {
+		reason += ": a link there leads out of the folder, or is absolute"
+	}
+	Fail(w, r, fileCause(err), reason)
+}
+
+// leadsOut says whether os.Root refused a link, whose error has no name: it is not
+// the system's, as all others are.
+func leadsOut(err error) bool {
+	var failed *fs.PathError
+	var number syscall.Errno
+	return errors.As(err, &failed) && !errors.As(failed.Err, &number) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrClosed)
 }
 
 // fileCause says what it means that a file cannot be had. A link that leads

@@ -153,6 +153,10 @@ func TestPHPResources(t *testing.T) {
 	if err := os.Symlink("../secret.php", filepath.Join(www, "out.php")); err != nil {
 		t.Fatal(err)
 	}
+	mustWrite(t, dir, map[string]string{"store/a.jpg": ""})
+	if err := os.Symlink(filepath.Join(dir, "store"), filepath.Join(www, "store")); err != nil { // as Laravel's storage:link
+		t.Fatal(err)
+	}
 	p, err := NewPHP(www, "index.php", http.NotFoundHandler())
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +172,7 @@ func TestPHPResources(t *testing.T) {
 		{"/pretty/url", front, "", ""}, {"/missing.php", front, "", ""}, {"/bare/", front, "", ""}, {"/avatar.jpg/x.php", front, "", ""}, {"/info.phpx", front, "", ""},
 		{"/info.php.txt", front, "", ""}, {"/style.css/", front, "", ""}, {"/a%2Finfo.php", front, "", ""}, {"/sub%2Findex.php", front, "", ""},
 		// Links out of the root, and sources.
-		{"/out.php", front, "", ""}, {"/old.php5", front, "", ""}, {"/x.phtml", front, "", ""}, {"/UP.PHP", front, "", ""}, {"/info.php.bak", front, "", ""},
+		{"/out.php", "", "", ""}, {"/out.php/x", "", "", ""}, {"/store/a.jpg", "", "", ""}, {"/old.php5", front, "", ""}, {"/x.phtml", front, "", ""}, {"/UP.PHP", front, "", ""}, {"/info.php.bak", front, "", ""},
 		{"/.user.ini", "", "", ""}, {"/.hidden.php", "", "", ""}, {"/info.php/.git", "", "", ""},
 	} {
 		clean, err := normalizePath(c.target)
@@ -189,6 +193,9 @@ func TestPHPResources(t *testing.T) {
 	}
 	if _, err := p.Find("/sub"); err != errIsFolder {
 		t.Errorf("folder without slash: %v", err)
+	}
+	if w := at(p, "GET", "/store/a.jpg", nil); w.Code != 404 {
+		t.Errorf("a link out of the root: %d", w.Code)
 	}
 	res, err := p.find("/blog", &Exchange{Path: "/blog/info.php/x", routePath: "/blog/info.php/x"})
 	if err != nil || res.ScriptName != "/blog/info.php" || res.PathInfo != "/x" || res.ScriptFilename != www+"/info.php" {
