@@ -15,7 +15,7 @@ type flood struct {
 	pipe  int           // bytes that the pipe holds; 0: not asked yet
 	round int           // bytes read in this round
 	pause *time.Timer   // nil before the first
-	held  time.Duration // how long nothing was read, though there was more
+	held  time.Duration // how long nothing was read after the pipe was full
 }
 
 // open begins a window.
@@ -61,7 +61,8 @@ func (r *lineReader) keepPace(n, asked int) {
 	if f.round += n; n == asked && f.round < f.pipe {
 		return
 	}
-	full := f.round >= f.pipe
+	// The kernel keeps writes in pages, each of which may not be full.
+	full := f.round >= f.pipe-f.pipe/8
 	f.round = 0
 	wait := time.Duration(f.pipe) * time.Second / PaceRate
 	if f.pause == nil {

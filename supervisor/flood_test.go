@@ -46,7 +46,7 @@ func TestFloodIsReadInRounds(t *testing.T) {
 				if !time.Now().Before(stop) {
 					return 0, io.EOF
 				}
-				for range 64 << 10 / len(line) {
+				for range 60 << 10 / len(line) { // the pages of a full pipe need not be
 					given = append(given, fmt.Sprintf("%0127d\n", written)...)
 					written++
 				}
@@ -86,8 +86,8 @@ func TestFloodIsReadInRounds(t *testing.T) {
 		if most := FloodRate/127 + 1 + seconds*(LastingRate/127+1) + lastWords/128; delivered > most {
 			t.Errorf("%d lines were delivered, want at most %d", delivered, most)
 		}
-		if read, most := written*128, FloodRate+seconds*PaceRate+pipeUsual; read > most || read < seconds*PaceRate {
-			t.Errorf("%d bytes were read in %d s, want %d to %d", read, seconds, seconds*PaceRate, most)
+		if read, most := written*128, FloodRate+seconds*PaceRate+pipeUsual; read > most || read < seconds*PaceRate*7/8 {
+			t.Errorf("%d bytes were read in %d s, want %d to %d", read, seconds, seconds*PaceRate*7/8, most)
 		}
 		if free*MaxLine < FloodRate {
 			t.Errorf("it was held up after %d reads, want %d bytes at once", free, FloodRate)
