@@ -15,6 +15,50 @@ import (
 	"time"
 )
 
+// A slot that waits for its turn to start has no process: the number of the last one
+// is another's, or nobody's.
+func TestStatusWhileQueued(t *testing.T) {
+	spec := childSpec(t, 2, "serve")
+	spec.StartLimit = 1
+	spec.Ready = func(ctx context.Context, w Worker) error {
+		if w.Generation <= 2 {
+			return ask(ctx, w)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	_, g, r := start(t, Options{}, spec)
+	r.wantEvents("they come up", EventReady, 2)
+	for _, st := range g.Workers() {
+		syscall.Kill(st.Worker.PID, syscall.SIGKILL)
+	}
+	third := r.wantEvents("one starts again", EventStarted, 3).Worker
+	r.wantEvents("both have ended", EventGone, 2)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	var sts []Status
+	for limit := time.After(patience); ; {
+		sts = g.Workers()
+		if len(sts) == 2 && sts[0].State == StateStarting && sts[1].State == StateStarting {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("not both start: %+v", sts)
+		}
+	}
+	for _, st := range sts {
+		want := 0
+		if st.Worker.Slot == third.Slot {
+			want = third.PID
+		}
+		if st.Worker.PID != want || want == 0 && (st.RSS != 0 || !st.Worker.Started.IsZero()) {
+			t.Errorf("%+v, want pid %d", st, want)
+		}
+	}
+}
+
 func TestLifeOfAWorker(t *testing.T) {
 	_, g, r := start(t, Options{}, childSpec(t, 1, "serve"))
 	w := r.wantEvents("it comes up", EventReady, 1).Worker

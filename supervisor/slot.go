@@ -238,8 +238,11 @@ func (s *slot) generation() uint64 {
 // look returns what is known of the slot now.
 func (s *slot) look() Status {
 	s.mu.Lock()
-	st, tail := s.status, s.tail
+	st, tail, runs := s.status, s.tail, s.proc != nil
 	s.mu.Unlock()
+	if st.State == StateStarting && !runs { // it waits for its turn: the process known is the last one
+		st.Worker.PID, st.Worker.Started = 0, time.Time{}
+	}
 	st.Stderr = tail()
 	switch st.State {
 	case StateStarting, StateServing, StateStopping:
