@@ -191,6 +191,28 @@ func TestServerOnTLS(t *testing.T) {
 	}
 }
 
+// Within TLS the parser is net/http's, whichever engine is configured.
+func TestHostileRequestsWithinTLS(t *testing.T) { // 4A, 4B
+	certs, err := LoadCertificates([]CertificateFiles{certify(t, t.TempDir(), "localhost", time.Now())}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	openOne(t, Config{}, ServerConfig{TLS: certs.Config()}, ok, func(d *door) {
+		for _, v := range hostile {
+			c := tls.Client(d.dial(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+			_, _ = io.WriteString(c, v.raw+get) // it may be refused before all was sent
+			answer, err := io.ReadAll(c)
+			if err != nil {
+				t.Errorf("%s: %v", v.why, err)
+			}
+			if got := statuses(t, string(answer)); !slices.Equal(got, v.want) {
+				t.Errorf("%s: answers %v, want %v", v.why, got, v.want)
+			}
+			c.Close()
+		}
+	})
+}
+
 // Who asks by http:// where TLS is spoken is told so, and the log has it. What is
 // neither is closed without a word.
 func TestPlainHTTPAtTLS(t *testing.T) {
