@@ -303,3 +303,19 @@ func TestWorkersByCores(t *testing.T) {
 		}
 	}
 }
+
+// One process where Unit was told nothing, and threads only where a worker has them.
+func TestUnitConcurrency(t *testing.T) {
+	for _, c := range []struct{ app, want, not string }{
+		{`{"type": "python", "module": "m"}`, "workers = 1 ", "threads"},
+		{`{"type": "python", "module": "m", "threads": 3, "processes": 2}`, "workers = 2\nthreads = 3\n", "# threads"},
+		{`{"type": "perl", "script": "a.psgi", "threads": 3, "processes": 2}`, "workers = 6\n", "\nthreads"},
+		{`{"type": "perl", "script": "a.psgi", "threads": 3}`, "workers = 3\n", "\nthreads"},
+	} {
+		out, err := Unit([]byte(`{"listeners": {"*:80": {"pass": "applications/a"}}, "applications": {"a": ` + c.app + `}}`))
+		lines := strings.ReplaceAll(out, "threads = 3\nworkers = 2\n", "workers = 2\nthreads = 3\n")
+		if err != nil || !strings.Contains(lines, c.want) || strings.Contains(out, c.not) {
+			t.Errorf("%s: %v, made:\n%s\nwant %s, not %s", c.app, err, out, c.want, c.not)
+		}
+	}
+}

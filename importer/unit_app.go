@@ -148,7 +148,26 @@ func (a *unitApp) finish() {
 			a.app.set("directory", quote(a.paths[0]))
 		}
 	}
+	a.concurrency()
 	a.env.write(a.app)
+}
+
+// concurrency makes threads of other languages than Python into workers: Perl's FCGI
+// and Ruby's serve one request at a time. Processes are one where Unit was not told.
+func (a *unitApp) concurrency() {
+	threads, threaded := number(a.app.get("threads"), 1, 1024)
+	if threaded = threaded && a.lang != "python"; threaded {
+		a.app.drop("threads")
+		a.app.none("threads", itoa(threads), "such a worker serves one request at a time: see workers")
+	}
+	switch n, plain := number(a.app.get("workers"), 1, 4096); {
+	case threaded && plain:
+		a.app.set("workers", itoa(min(n*threads, 4096)))
+	case !a.app.has("workers") && threaded:
+		a.app.set("workers", itoa(threads))
+	case !a.app.has("workers"):
+		a.app.set("workers", "1", "Unit's default; without this line there are as many as CPUs")
+	}
 }
 
 // route has requests go to the application. It sees the whole path, as in Unit,
