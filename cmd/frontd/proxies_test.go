@@ -39,7 +39,7 @@ http://:%[1]d {
 }
 
 // Web servers that hand requests on over HTTP, on connections that are kept:
-// each answer is its request's, and whole.
+// each answer is its request's, and whole, while frontd is reloaded too.
 func TestBehindProxies(t *testing.T) {
 	dir := counterpart.Dir(t)
 	r := serve(t, dir, "-w", "2")
@@ -52,6 +52,12 @@ func TestBehindProxies(t *testing.T) {
 			get := startLoad(t, site.client, 4, http.MethodGet, site.url+"/hello", "", "hello\n")
 			post := startLoad(t, site.client, 2, http.MethodPost, site.url+"/hello", "body", "hello\n")
 			site.check(demoPages())
+			for range inLong(1, 10) {
+				if out, err := r.command("reload"); err != nil {
+					t.Errorf("reload: %v: %s", err, out)
+				}
+				get.awaitMore(t, 10)
+			}
 			get.awaitMore(t, 100)
 			post.awaitMore(t, 100)
 			get.clean(t, "GET")
