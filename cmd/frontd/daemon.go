@@ -78,6 +78,7 @@ func serveDaemon(ctx context.Context, c *config.Config, d *daemon, stderr io.Wri
 	signals := make(chan os.Signal, 64) // none that asks to stop is to be lost behind others
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	defer outliveReaders()()
 	life, cancel := context.WithCancel(ctx)
 	defer cancel()
 

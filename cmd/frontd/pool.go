@@ -122,6 +122,7 @@ func (f *poolFlags) serve(cmd *cobra.Command, c *config.Config, why string) (err
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer outliveReaders()()
 	log, err := openLogbook(c.Log, cmd.ErrOrStderr(), false)
 	if err != nil {
 		return err

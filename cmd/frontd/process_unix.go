@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/signal"
 	"syscall"
 )
 
@@ -33,4 +34,13 @@ func checkPrivate(dir string) error {
 		return fmt.Errorf("runtime directory %s: must be a directory of this user that nobody else can write to (it is %v)", dir, fi.Mode())
 	}
 	return nil
+}
+
+// outliveReaders has this process live on when whoever reads its standard error
+// ends, a logger that is restarted for one: a write to it fails, instead of ending
+// a server of others with SIGPIPE. Not by ignoring it, which workers would inherit.
+func outliveReaders() (stop func()) {
+	caught := make(chan os.Signal, 1) // nobody receives them
+	signal.Notify(caught, syscall.SIGPIPE)
+	return func() { signal.Stop(caught) }
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"log/slog"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 // A log that takes nothing holds up its own opening, and no other signal: the channel
@@ -32,4 +35,33 @@ func TestReopenHoldsUpNoSignal(t *testing.T) {
 		}
 		d.serving.Wait()
 	})
+}
+
+// Who reads the log ends, and the server goes on.
+func TestOutlivesTheReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"serve", "pool"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			dir := counterpart.Dir(t)
+			r := &running{t: t, dir: dir, control: filepath.Join(dir, "control.sock")}
+			cmd := command(t, dir, what, "demo", "-w", "1", "-l", "unix:"+dir+"/s", "--control", r.control)
+			cmd.Args = append([]string{"sh", "-c", `"$0" "$@" 2>&1 | head -n 1`}, cmd.Args...)
+			cmd.Path = "/bin/sh"
+			r.Process = counterpart.Start(t, cmd)
+			counterpart.Await(t, "a worker", patience, func() error {
+				_, err := r.tryStatus()
+				return err
+			})
+			for range 3 {
+				if out, err := r.command("restart", "demo"); err != nil {
+					t.Fatalf("restart: %v\n%s", err, out)
+				}
+			}
+			if out, err := r.command("stop"); err != nil {
+				t.Errorf("stop: %v\n%s", err, out)
+			}
+			r.AwaitExit(patience)
+		})
+	}
 }
