@@ -1,11 +1,14 @@
 package front
 
 import (
+	"bytes"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,7 +23,15 @@ func TestBrokenAnswerToOldClient(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 	}))
-	chain, err := New(Config{Log: quiet, Routes: []Route{{Handler: gateway(worker.upstream), Settings: DefaultSettings()}}})
+	var panics atomic.Int64
+	told := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("panic")) {
+			panics.Add(1)
+		}
+		return len(p), nil
+	}), nil))
+	seen := make(chan Cause, 8)
+	chain, err := New(Config{Log: told, Observe: func(x *Exchange) { seen <- x.Cause }, Routes: []Route{{Handler: gateway(worker.upstream), Settings: DefaultSettings()}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +49,7 @@ func TestBrokenAnswerToOldClient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			config.Log = quiet
+			config.Log = told
 			s := NewServer(chain, config)
 			done := make(chan error, 1)
 			go func() { done <- s.Serve(l) }()
@@ -64,12 +75,22 @@ func TestBrokenAnswerToOldClient(t *testing.T) {
 			if answer, err := ask("/broken"); err == nil {
 				t.Errorf("a broken answer came to a clean end: %q", answer)
 			}
+			if whole, broken := <-seen, <-seen; whole != "" || broken != BadResponse {
+				t.Errorf("recorded the causes %q and %q", whole, broken)
+			}
 			if err := s.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
+			if n := panics.Swap(0); n != 0 {
+				t.Errorf("%d panics were logged", n)
+			}
 		})
 	}
 }
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -3,6 +3,7 @@ package front
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/frontd/frontd/fcgi"
@@ -27,7 +28,7 @@ func (c *call) fail(err error) {
 	c.finish()
 	c.endBody()
 	if c.x.HeadSent() && !c.r.ProtoAtLeast(1, 1) {
-		c.reset()
+		c.breakOld(cause, detail)
 	}
 	Fail(c.w, c.r, cause, detail)
 }
@@ -59,14 +60,21 @@ func (c *call) overdueReason() string {
 	return fmt.Sprintf("request %s took longer than %v", c.x.ID, c.headTimeout())
 }
 
-// reset breaks the connection of an HTTP/1.0 client: to it a mere close is
-// the end of a whole answer.
-func (c *call) reset() {
+// breakOld breaks the connection of an HTTP/1.0 client: to it a mere close is
+// the end of a whole answer. It returns where there is none to be had.
+func (c *call) breakOld(cause Cause, detail string) {
+	if cause != ClientGone && cause != TooSlow {
+		_ = c.rc.Flush() // as Fail does; who does not get it sees the end
+	}
 	nc, _, err := c.rc.Hijack()
 	if err != nil {
 		return
 	}
 	breakOff(nc)
+	if c.x.Cause == "" {
+		c.x.Cause, c.x.Detail = cause, detail
+	}
+	panic(http.ErrAbortHandler) // not by Fail, which flushes: net/http's writer does not live on without its connection
 }
 
 // causeOf names why a request failed.
