@@ -113,8 +113,8 @@ func (o *launchOrder) renice() error {
 }
 
 // yield has what runs in this thread, and what it starts, wake up without taking
-// the CPU from who has it (SCHED_BATCH, sched(7)): a forking worker makes others
-// wait half as often by it. nice alone is a share of the time, and who has used up
+// the CPU from who has it (SCHED_BATCH, sched(7)): a forking worker delays
+// others somewhat less by it. nice alone is a share of the time, and who has used up
 // less than its own comes first. It is refused by filters of system calls only, and
 // nice holds without it; who was started with another policy keeps that.
 func yield() {
