@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/frontd/frontd/internal/memnet"
 )
 
 // Of an answer that was asked for without a file only so much is taken ahead of
@@ -46,8 +48,9 @@ func TestSpillIsAskedFor(t *testing.T) {
 		if got.err != nil {
 			t.Fatal(got.err)
 		}
-		// Beside it the read buffer, and what is in hand at both ends.
-		const most = 100<<10 + readBufferSize + 3*largePiece
+		// Beside it the read buffer, what the connection itself holds, and what is in
+		// hand at both ends.
+		const most = 100<<10 + readBufferSize + memnet.BufferSize + largePiece + 2*item
 		for _, c := range []struct {
 			why  string
 			file int64

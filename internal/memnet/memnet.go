@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// bufferSize is what a connection holds in each direction before a writer
+// BufferSize is what a connection holds in each direction before a writer
 // waits, in bytes: about what a unix socket holds.
-const bufferSize = 208 << 10
+const BufferSize = 208 << 10
 
 // Pipe returns the two ends of a connection.
 func Pipe() (a, b *Conn) {
@@ -125,7 +125,7 @@ func (h *half) write(p []byte) (n int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(p) > 0 {
-		switch room := bufferSize - len(h.buf); {
+		switch room := BufferSize - len(h.buf); {
 		case h.ended:
 			return n, &net.OpError{Op: "write", Net: "mem", Err: net.ErrClosed}
 		case h.lost:
