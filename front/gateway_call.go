@@ -141,7 +141,7 @@ func (c *call) ask() (*fcgi.Response, error) {
 			return nil, err
 		}
 		c.release()
-		c.settled = nil
+		c.settled, c.stderr.traced = nil, false
 		c.queued = time.Now()
 		turn.Lost = u
 	}

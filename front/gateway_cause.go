@@ -63,6 +63,9 @@ func (c *call) overdueReason() string {
 // breakOld breaks the connection of an HTTP/1.0 client: to it a mere close is
 // the end of a whole answer. It returns where there is none to be had.
 func (c *call) breakOld(cause Cause, detail string) {
+	if c.x.Cause == "" { // before the flush, which may find that the client has gone too
+		c.x.Cause, c.x.Detail = cause, detail
+	}
 	if cause != ClientGone && cause != TooSlow {
 		_ = c.rc.Flush() // as Fail does; who does not get it sees the end
 	}
@@ -71,9 +74,6 @@ func (c *call) breakOld(cause Cause, detail string) {
 		return
 	}
 	breakOff(nc)
-	if c.x.Cause == "" {
-		c.x.Cause, c.x.Detail = cause, detail
-	}
 	panic(http.ErrAbortHandler) // not by Fail, which flushes: net/http's writer does not live on without its connection
 }
 

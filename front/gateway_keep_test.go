@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -106,5 +107,21 @@ func TestGatewayFirstByteTimeout(t *testing.T) {
 			t.Fatalf("a head in time, a body later: status %d", status)
 		}
 		resp.Body.Close()
+	}
+}
+
+// The exception that a host tells of last is known also behind all that goes into the log.
+func TestExceptionBehindMuchStderr(t *testing.T) {
+	var s stderrLines
+	s.begin(&Gateway{Stderr: func(*Exchange, []byte) {}}, &Exchange{})
+	s.write(bytes.Repeat([]byte("much\n"), maxStderrTotal))
+	for _, part := range []string{"frontd-traceback: ", "{}", "\n"} {
+		s.write([]byte(part))
+	}
+	if !s.traced {
+		t.Error("the exception is not known")
+	}
+	if s.write([]byte("more\n")); s.traced {
+		t.Error("what was written behind it is taken for it")
 	}
 }

@@ -25,7 +25,7 @@ type stderrLines struct {
 	lines   []byte // whole ones, for one call of log
 	total   int
 	dropped int
-	traced  bool // the last line was an exception's, for programs
+	traced  bool // the last whole line was an exception's, for programs
 
 	mu   sync.Mutex // guards the fields below
 	tail []byte     // at most twice x.keep.Stderr bytes
@@ -41,9 +41,13 @@ func (s *stderrLines) write(b []byte) {
 	s.keep(b)
 	for len(b) > 0 && s.log != nil {
 		line, rest, whole := bytes.Cut(b, []byte("\n"))
-		room := min(maxStderrLine-len(s.partial), maxStderrTotal-s.total)
+		room := maxStderrLine - len(s.partial)
 		// What is for programs is no part of the log.
 		own := !incident.HostLine(s.partial) && (len(s.partial) > 0 || !incident.HostLine(line))
+		if own {
+			room = min(room, maxStderrTotal-s.total)
+			s.traced = s.traced && len(line) == 0 // also where nothing of it is kept
+		}
 		if len(line) > room {
 			if own {
 				s.dropped += len(line) - room

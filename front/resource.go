@@ -265,5 +265,23 @@ func (f *Folder) isFile(name string) (bool, error) {
 // shown: in any case, and the copies that editors and interpreters leave of it.
 func (f *Folder) IsSource(name string) bool {
 	base := strings.ToLower(path.Base(name))
-	return slices.ContainsFunc(f.sources, func(part string) bool { return strings.Contains(base, part) })
+	return slices.ContainsFunc(f.sources, func(part string) bool { return holdsText(base, part) })
+}
+
+// holdsText says whether a name has the ending part anywhere, or one that begins so:
+// .php5 and .pyc, and app.py.bak. jquery.plugin.js is not Perl's: a longer word of
+// letters, with another ending behind it, is one of its own, but .phtml and the like.
+func holdsText(base, part string) bool {
+	for {
+		_, after, found := strings.Cut(base, part)
+		if !found {
+			return false
+		}
+		word, _, more := strings.Cut(after, ".")
+		letters := len(word) > 1 && 'a' <= word[0] && word[0] <= 'z'
+		if !more || !letters || strings.HasPrefix(part, ".ph") {
+			return true
+		}
+		base = after
+	}
 }

@@ -24,7 +24,8 @@ func TestFolder(t *testing.T) {
 		"www/app.py": secret, "www/sub/index.py": secret, "www/sub/index.html": "html", "www/tool.cgi": secret, "www/old.php": secret,
 		"www/readme.txt": "text", "www/app.py~": secret, "www/.app.py.swp": secret, "www/__pycache__/app.cpython-312.pyc": secret,
 		"www/tool.CGI": secret, "www/plain/index.html": "plain", "www/dir.py/in.txt": "inside", "www/dir.py/deep.py": secret, "out.py": secret,
-		"www/offindex/index.php": secret, "www/bare/": "",
+		"www/jquery.plugin.js": "script", "www/a.pyramid.png": "picture", "www/app.py.bak": secret, "www/app.pyold": secret, "www/x.phtml.txt": secret,
+		"www/lib.pyc.txt": secret, "www/a.pyramid.py.txt": secret, "www/offindex/index.php": secret, "www/bare/": "",
 	})
 	www := filepath.Join(dir, "www")
 	if err := os.Symlink("../out.py", filepath.Join(www, "link.py")); err != nil {
@@ -32,7 +33,7 @@ func TestFolder(t *testing.T) {
 	}
 	f, err := NewFolder(FolderConfig{
 		Root:     www,
-		Programs: map[string]http.Handler{".py": runBy("python"), ".cgi": runBy("cgi"), ".php": nil},
+		Programs: map[string]http.Handler{".py": runBy("python"), ".cgi": runBy("cgi"), ".php": nil, ".pl": nil},
 		Index:    []string{"index.py", "index.php", "index.html"},
 	})
 	if err != nil {
@@ -51,6 +52,8 @@ func TestFolder(t *testing.T) {
 		{"/app.py/tool.cgi", 200, "python /app.py|/tool.cgi"},
 		{"/old.php", 404, ""}, {"/old.php/x", 404, ""}, {"/offindex/", 404, ""}, // switched off
 		{"/app.py~", 404, ""}, {"/.app.py.swp", 404, ""}, {"/__pycache__/app.cpython-312.pyc", 404, ""}, {"/tool.CGI", 404, ""}, // sources
+		{"/app.py.bak", 404, ""}, {"/app.pyold", 404, ""}, {"/x.phtml.txt", 404, ""}, {"/lib.pyc.txt", 404, ""}, {"/a.pyramid.py.txt", 404, ""},
+		{"/jquery.plugin.js", 200, "script"}, {"/a.pyramid.png", 200, "picture"}, // words of their own
 		{"/readme.txt/x.py", 404, ""}, {"/none.py", 404, ""}, {"/link.py", 404, ""}, {"/bare/", 404, ""}, {"/", 404, ""},
 		{"/app.py%2Fx", 404, ""}, {"/sub%2Findex.py", 404, ""},
 	} {

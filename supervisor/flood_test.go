@@ -16,13 +16,14 @@ import (
 // a generator, in no time. A round ends when pipeUsual was read, as of a real pipe
 // that nobody may enlarge.
 type spring struct {
-	next  func(p []byte) (int, error)
-	reads int
+	next     func(p []byte) (int, error)
+	reads    int
+	deadline time.Time
 }
 
 func (s *spring) Read(p []byte) (int, error)                   { s.reads++; return s.next(p) }
 func (*spring) Close() error                                   { return nil }
-func (*spring) SetReadDeadline(time.Time) error                { return nil }
+func (s *spring) SetReadDeadline(t time.Time) error            { s.deadline = t; return nil }
 func (*spring) SyscallConn() (conn syscall.RawConn, err error) { return nil, os.ErrInvalid }
 
 // What a worker writes in a second as much as is delivered is read as it comes.
@@ -180,6 +181,32 @@ func TestPaceEndsWithTheProcess(t *testing.T) {
 		r.keepPace(pipeMax, pipeMax)
 		if took := time.Since(before); took != 0 {
 			t.Errorf("it was held up for %v", took)
+		}
+	})
+}
+
+// What a worker writes last is delivered although it is silent for long before its end.
+func TestLastWordsBeforeASilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := new(spring)
+		begun := false
+		src.next = func(p []byte) (int, error) {
+			switch {
+			case !begun:
+				begun = true
+				return copy(p, "a flood\nwhy it ends\n"), nil
+			case src.deadline.IsZero():
+				return 0, io.EOF
+			}
+			<-time.After(time.Until(src.deadline))
+			return 0, os.ErrDeadlineExceeded
+		}
+		var got []string
+		r := newLineReader(src, "stderr", func(_ string, l []byte) { got = append(got, string(l)) })
+		r.window, r.came, r.allowance = time.Now(), FloodRate+1, FloodRate
+		r.run()
+		if len(got) == 0 || got[len(got)-1] != "why it ends" {
+			t.Errorf("delivered: %q", got)
 		}
 	})
 }

@@ -62,8 +62,7 @@ type lineReader struct {
 	ended  atomic.Bool   // the process has ended
 	over   chan struct{} // closed with it
 
-	buf  []byte // what was read and not delivered; its capacity is what a read may take
-	long bool   // buf is the rest of a line whose beginning was delivered
+	buf []byte // what was read and not delivered; its capacity is what a read may take
 
 	window       time.Time // when the present allowance began
 	due          time.Time // the pipe's deadline; zero is none
@@ -84,8 +83,8 @@ func newLineReader(pipe source, stream string, emit func(string, []byte)) *lineR
 // counts, even if a descendant in a session of its own holds it open.
 func (r *lineReader) finish() {
 	r.ended.Store(true)
-	close(r.over)
 	r.pipe.SetReadDeadline(time.Unix(1, 0))
+	close(r.over) // after it: whoever wakes up reads the rest, which a deadline set then would end
 }
 
 // run reads until the pipe's other end is closed, or until finish and the pipe
@@ -105,7 +104,7 @@ func (r *lineReader) run() {
 			r.end()
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			r.report()
+			r.settle()
 		default:
 			r.end()
 			return
@@ -131,12 +130,11 @@ func (r *lineReader) setDeadline() {
 
 // rest reads what is in the pipe, without waiting for more.
 func (r *lineReader) rest() {
-	r.pipe.SetReadDeadline(time.Time{})
 	conn, err := r.pipe.SyscallConn()
 	if err != nil {
 		return
 	}
-	conn.Read(func(fd uintptr) bool {
+	all := func(fd uintptr) bool {
 		for total := 0; total < pipeMax; {
 			n, err := syscall.Read(int(fd), r.buf[len(r.buf):cap(r.buf)])
 			if err == syscall.EINTR {
@@ -149,7 +147,11 @@ func (r *lineReader) rest() {
 			r.take(n)
 		}
 		return true
-	})
+	}
+	for err = os.ErrDeadlineExceeded; errors.Is(err, os.ErrDeadlineExceeded); {
+		r.pipe.SetReadDeadline(time.Time{})
+		err = conn.Read(all) // finish may set its deadline once more, before all began
+	}
 }
 
 // take delivers the whole lines in buf, after n more bytes were read into it.
@@ -169,7 +171,7 @@ func (r *lineReader) take(n int) {
 		if r.came > r.allowance { // none of the rest is delivered: no need to part it
 			if i := bytes.LastIndexByte(rest, '\n'); i >= 0 {
 				r.came += max(i, lineCost*r.drop(rest[:i]))
-				rest, r.long = rest[i+1:], false
+				rest = rest[i+1:]
 			}
 			break
 		}
@@ -178,13 +180,13 @@ func (r *lineReader) take(n int) {
 			break
 		}
 		r.deliver(rest[:searched+i], "")
-		rest, searched, r.long = rest[searched+i+1:], 0, false
+		rest, searched = rest[searched+i+1:], 0
 	}
 	r.buf = r.buf[:copy(r.buf, rest)]
 	switch {
 	case len(r.buf) == MaxLine:
 		r.deliver(r.buf, CutMark)
-		r.buf, r.long = r.buf[:0], true
+		r.buf = r.buf[:0]
 	case filled && cap(r.buf) < MaxLine:
 		grown := make([]byte, len(r.buf), min(2*cap(r.buf), MaxLine))
 		copy(grown, r.buf)
@@ -205,12 +207,17 @@ func (r *lineReader) deliver(line []byte, mark string) {
 	r.emit(r.stream, line)
 }
 
-// end delivers a last line that has no end, and the last of what was dropped:
-// why the worker ended is what a flood is read for.
+// end delivers a last line that has no end, and what is left to tell.
 func (r *lineReader) end() {
 	if len(r.buf) > 0 {
 		r.deliver(r.buf, "")
 	}
+	r.settle()
+}
+
+// settle says what was dropped of a stream that is silent or at its end, but for
+// the last of it, which it delivers: why the worker ended is what a flood is read for.
+func (r *lineReader) settle() {
 	last := r.last
 	for line := range bytes.Lines(last) {
 		r.droppedLines--

@@ -70,6 +70,7 @@ func TestTakeOverOfSeveralIsAllOrNothing(t *testing.T) {
 	}
 	syscall.Kill(changes[1].fresh[0].look().Worker.PID, syscall.SIGKILL)
 	r.wantEvents("a new one ends", EventGone, 1)
+	<-changes[1].fresh[0].done // its trial knows
 	err = TakeOver(changes...)
 	if err == nil || !strings.Contains(err.Error(), "the old workers stay") {
 		t.Errorf("TakeOver: %v", err)

@@ -9,7 +9,7 @@ import (
 
 // ErrStillStopping is what a change returns that is in force, although workers
 // from before it are still at their last requests when its ctx ends.
-var ErrStillStopping = errors.New("replaced, old workers are still stopping")
+var ErrStillStopping = errors.New("in force, but old workers are still stopping")
 
 // Replace puts workers of a new spec in the place of the running ones, and
 // fails none of their requests: it is Prepare, TakeOver and Finish.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/frontd/frontd/incident"
 )
 
 // A chain is the way of requests through one configuration. It knows how many
@@ -14,7 +16,9 @@ type chain struct {
 	handler http.Handler
 	roots   folders // open until the last request has left
 	apps    []string
-	idle    chan struct{} // capacity 1: the last request has left a chain that is not in force
+	// policies are for errors of its applications that are no request's, by their names.
+	policies map[string]*incident.Policy
+	idle     chan struct{} // capacity 1: the last request has left a chain that is not in force
 
 	requests atomic.Int64
 	outdated atomic.Bool

@@ -196,9 +196,12 @@ func (s *controlServer) close() {
 
 // told tells the log what was asked for on the control socket.
 func (l *logbook) told(what string, err error, args ...any) error {
-	if err != nil {
+	switch {
+	case errors.Is(err, supervisor.ErrStillStopping):
+		l.Warn(what+" done", append(args, "note", err)...)
+	case err != nil:
 		l.Error(what+" failed", append(args, "error", err)...)
-	} else {
+	default:
 		l.Info(what+" done", args...)
 	}
 	return err
@@ -305,7 +308,7 @@ func (d *daemon) scale(ctx context.Context, name, workers string) error {
 }
 
 func (a *application) scaleFixed(ctx context.Context, n int) error {
-	err := a.group.Scale(ctx, n)
+	err := a.scaleGroup(ctx, n)
 	if err != nil && !errors.Is(err, supervisor.ErrStillStopping) {
 		return err
 	}

@@ -59,15 +59,17 @@ func (d *descriptors) last(c net.Conn) (last bool) {
 	return last
 }
 
-// await waits until clients may have one more, or closed is. It calls alive again and again.
-func (d *descriptors) await(closed <-chan struct{}, alive func()) {
-	if d.room() {
+// await waits until clients may have one more, or closed is. It calls alive again and
+// again. Who has no open connection gets one in any case: it may be workers that have
+// the others.
+func (d *descriptors) await(closed <-chan struct{}, open func() int, alive func()) {
+	if d.room() || open() == 0 {
 		return
 	}
 	d.tell()
 	tick := time.NewTicker(roomEvery)
 	defer tick.Stop()
-	for !d.room() {
+	for !d.room() && open() > 0 {
 		select {
 		case <-tick.C:
 			alive()

@@ -95,7 +95,7 @@ func TestPulseWithoutRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPulse(l, &descriptors{most: 1, log: slog.New(slog.DiscardHandler)}) // stdin has it
+	p := newPulse(l, &descriptors{most: 1, log: slog.New(slog.DiscardHandler)}, func() int { return 1 }) // stdin has it
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

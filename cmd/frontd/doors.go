@@ -164,7 +164,7 @@ func (d *daemon) serve() {
 // serveAt lets one answer. A door that ends by itself ends the daemon: it would
 // be half deaf.
 func (d *daemon) serveAt(door *door) {
-	p := newPulse(door.listener, d.forClients)
+	p := newPulse(door.listener, d.forClients, door.open)
 	d.mu.Lock()
 	door.pulse = p
 	d.mu.Unlock()

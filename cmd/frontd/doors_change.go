@@ -126,7 +126,9 @@ func (ch *doorChange) enforce(within time.Duration) {
 		config.HandUnlink(before.listener, door.listener)
 		d.serveAt(door) // beside the one before, for as long as that has requests
 		d.log.Info("listening in another manner", "address", doorURL(door))
-		d.serving.Go(func() { before.leave(d, within, "") }) // shutdown waits for it
+		if !d.serving.Go(func() { before.leave(d, within, "") }) { // shutdown waits for it
+			before.close() // it has waited, and gave up who was left
+		}
 	}
 	ch.enforceMode()
 	var stale []string
@@ -137,7 +139,9 @@ func (ch *doorChange) enforce(within time.Duration) {
 		if door.address.Storable() {
 			stale = append(stale, door.address.SocketName())
 		}
-		d.serving.Go(func() { door.leave(d, within, "does not listen any more") }) // shutdown waits for it
+		if !d.serving.Go(func() { door.leave(d, within, "does not listen any more") }) { // shutdown waits for it
+			door.close() // as above
+		}
 	}
 	d.storeSockets(ch.added, stale)
 }

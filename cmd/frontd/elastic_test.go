@@ -197,12 +197,18 @@ func TestElasticDoesNotStart(t *testing.T) {
 	a := r.get("/first")
 	r.refused("/first", a, "start-failed")
 	r.awaitWorkers("app", 0) // the loop of failing starts ends with the requests
-	counterpart.Await(t, "an application that is able to start", patience, func() error {
+	able := func() error {
 		if failing := r.status().Apps[0].Failing; failing != "" {
 			return fmt.Errorf("failing: %s", failing)
 		}
 		return nil
-	})
+	}
+	counterpart.Await(t, "an application that is able to start", patience, able)
+	f := controlFlag{path: r.control}
+	if err := f.call(t.Context(), http.MethodPost, "/scale?app=app&workers=1", nil); err == nil {
+		t.Error("scaled, with an application that does not start")
+	}
+	counterpart.Await(t, "it to be able again: nobody tries any more", patience, able)
 	write(t, filepath.Join(dir, "app.py"), goodPython)
 	if a := r.get("/second"); a.status != http.StatusOK || a.body != "version 1" {
 		t.Errorf("after the repair: %d %q", a.status, a.body)

@@ -220,7 +220,7 @@ func (a *application) scaleElastic(ctx context.Context, n int) error {
 	defer a.keeper.scaling.Unlock()
 	now := a.group.Count()
 	if n > now.Serving+now.Starting+len(now.Backoff) {
-		if err := a.group.Scale(ctx, n); err != nil {
+		if err := a.scaleGroup(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -233,6 +233,16 @@ func (a *application) scaleElastic(ctx context.Context, n int) error {
 	a.scaled = true
 	a.mu.Unlock()
 	return nil
+}
+
+// scaleGroup has n workers. Where that fails and nobody is left who tries to start one,
+// nothing is failing any more: the next request begins anew.
+func (a *application) scaleGroup(ctx context.Context, n int) error {
+	err := a.group.Scale(ctx, n)
+	if now := a.group.Count(); err != nil && now.Serving+now.Starting+len(now.Backoff) == 0 {
+		a.pool.SetFailing(nil, time.Time{})
+	}
+	return err
 }
 
 // dismiss stops n workers: first those that do not come up, then those that

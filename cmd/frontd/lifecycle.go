@@ -120,8 +120,8 @@ func (d *daemon) startApp(c *config.Config, ac *config.App) (*application, error
 		a.draft.drop()
 		return nil, err
 	}
-	if a.draft != nil {
-		d.serving.Go(a.draft.run) // shutdown waits for it
+	if a.draft != nil && !d.serving.Go(a.draft.run) { // shutdown waits for it
+		a.draft.drop()
 	}
 	return a, nil
 }

@@ -60,10 +60,13 @@ func (ch *numbersChange) enforce() {
 		ch.after.say(d.log)
 	}
 	if ch.before != nil {
-		d.serving.Go(func() { // shutdown waits for it
+		leave := func() {
 			ch.before.close()
 			d.log.Info("numbers do not listen any more", "address", ch.before.address.String())
-		})
+		}
+		if !d.serving.Go(leave) { // shutdown waits for it
+			leave()
+		}
 	}
 }
 

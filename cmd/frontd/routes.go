@@ -7,6 +7,7 @@ import (
 
 	"github.com/frontd/frontd/config"
 	"github.com/frontd/frontd/front"
+	"github.com/frontd/frontd/incident"
 )
 
 // route puts the chain of a configuration in force.
@@ -50,11 +51,6 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 		return nil, err
 	}
 	general := settings(c, c.Server.Limits, false, d.dev)
-	for _, ac := range c.Apps {
-		if a := d.apps.get(ac.Name); a != nil {
-			a.setPolicy(d.incidents.policy(c, ac, nil))
-		}
-	}
 	h, err := front.New(front.Config{
 		Routes: routes, Settings: &general, Log: d.log.Logger, AccessLog: d.log.access,
 		Observe: d.traffic.observe, Incident: d.incidents.failed, Keep: d.incidents.keep(),
@@ -64,8 +60,12 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 		roots.close()
 		return nil, err
 	}
+	policies := map[string]*incident.Policy{}
+	for _, ac := range c.Apps {
+		policies[ac.Name] = d.incidents.policy(c, ac, nil)
+	}
 	return &chain{
-		handler: h, roots: roots, apps: appNames(c), idle: make(chan struct{}, 1),
+		handler: h, roots: roots, apps: appNames(c), policies: policies, idle: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -73,6 +73,11 @@ func (d *daemon) chain(c *config.Config) (*chain, error) {
 func (d *daemon) enforce(ch *chain) *chain {
 	before := d.chained.Swap(ch)
 	d.traffic.set.Keep(ch.apps)
+	for name, policy := range ch.policies {
+		if a := d.apps.get(name); a != nil {
+			a.setPolicy(policy)
+		}
+	}
 	if before != nil {
 		before.retire()
 	}

@@ -61,19 +61,20 @@ type pulse struct {
 	net.Listener
 	beat   chan struct{} // capacity 1: Accept has returned since the last look
 	share  *descriptors
+	open   func() int // connections that it has accepted and that are open
 	closed chan struct{}
 	once   sync.Once
 
 	full bool // owned by the accept loop: there may be no room for another one
 }
 
-func newPulse(l net.Listener, share *descriptors) *pulse {
-	return &pulse{Listener: l, beat: make(chan struct{}, 1), share: share, closed: make(chan struct{})}
+func newPulse(l net.Listener, share *descriptors, open func() int) *pulse {
+	return &pulse{Listener: l, beat: make(chan struct{}, 1), share: share, open: open, closed: make(chan struct{})}
 }
 
 func (p *pulse) Accept() (net.Conn, error) {
 	if p.full {
-		p.share.await(p.closed, p.beats)
+		p.share.await(p.closed, p.open, p.beats)
 	}
 	c, err := p.Listener.Accept()
 	p.beats()
@@ -90,8 +91,9 @@ func (p *pulse) beats() {
 
 // Close ends an Accept that waits for room too.
 func (p *pulse) Close() error {
+	err := p.Listener.Close() // first: who wakes up finds it closed
 	p.once.Do(func() { close(p.closed) })
-	return p.Listener.Close()
+	return err
 }
 
 // feel returns nil when the loop has accepted since it was called last, be it

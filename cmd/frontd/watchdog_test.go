@@ -20,7 +20,7 @@ func TestPulse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := newPulse(l, &descriptors{})
+		p := newPulse(l, &descriptors{}, func() int { return 0 })
 		asleep, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		if err := p.feel(asleep); err == nil {
 			t.Errorf("%s: a loop that does not run is felt", network)

@@ -286,7 +286,9 @@ class Connection(Output):
                 data = self.sock.recv(RECEIVE_BODY, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return False
-            except (OSError, ProtocolError):
+            except (OSError, ProtocolError) as e:
+                if type(e) is TimeoutError and e.errno is None:
+                    raise  # a signal's handler has: it is the application's
                 data = b""
             self._received(data)
         return self.aborted or self._hung_up()

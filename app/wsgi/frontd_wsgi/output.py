@@ -14,7 +14,7 @@ LOST = "the web server closed the connection"
 class Output:
     """The sending half of a connection. The lock guards the socket's sending side.
     What runs amid a send in the thread that sends, a signal's handler or a __del__,
-    finds it is the owner, and sends nothing."""
+    would find that it is the owner: what it writes to wsgi.errors is not sent."""
 
     __slots__ = ("sock", "lock", "request_id", "aborted", "lost", "abandoned", "_stderr_used")
 
