@@ -5,14 +5,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/frontd/frontd/internal/counterpart"
 )
 
 // A check tries as the application's user what a start would: that the user is there
 // does not mean that it gets at the files.
 func TestCheckAsTheUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("another user's rights are for root to try")
-	}
+	counterpart.NeedRoot(t, "another user's rights are for root to try")
 	dir := t.TempDir()
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {
