@@ -29,10 +29,7 @@ type keeper struct {
 	slowest atomic.Int64 // the shortest Settings.Slow of a route to the application; 0: none
 	scaling sync.Mutex   // held by who changes the number of workers, as long as that takes
 	wanted  atomic.Bool  // a request that begins to wait is news: the number is elastic, and looked at seldom
-
-	mu      sync.Mutex     // guards the fields below
-	stopped bool           // nothing is started any more
-	running sync.WaitGroup // the loop, and what was started beside it
+	beside  errands      // the loop, and what was started beside it
 
 	// Owned by the loop.
 	state elastic.State
@@ -59,21 +56,14 @@ func (k *keeper) start() { k.spawn(func() { k.watch(k.look) }) }
 
 // spawn runs f beside others, and reports whether it does: not after stop.
 func (k *keeper) spawn(f func()) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.stopped {
-		k.running.Go(f) // stop waits for it
-	}
-	return !k.stopped
+	return k.beside.Go(f) // stop waits for it
 }
 
 // stop ends the keeper. Changes that it has begun are given up.
 func (k *keeper) stop() {
-	k.mu.Lock()
-	k.stopped = true
-	k.mu.Unlock()
+	k.beside.end()
 	k.cancel()
-	k.running.Wait()
+	k.beside.Wait()
 }
 
 // poke has the keeper look soon. It never blocks.
